@@ -1,0 +1,79 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bulkhead_model::{ErrorKind, Result};
+use bulkhead_proto::router::{
+    CloseSessionRequest, ConfirmRequest, DeviceList, DisconnectRequest, Disconnected, GatewayEvent,
+    HistoryRequest, MessageDelivered, MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession,
+    Page, PresenceList, PresenceRequest, PublishRequest, Published, PullRequest, SessionRequest,
+    UnreadQueues, UserRequest,
+};
+use tokio::sync::oneshot;
+
+/// Takes what the router has for a gateway's sessions.
+pub trait DeliverySink: Send + Sync + 'static {
+    /// Hands over events in order. Must not block: what does not fit a session's outbox is dropped for that session,
+    /// which then pulls.
+    fn deliver(&self, events: Vec<GatewayEvent>);
+    /// The router is gone and with it its knowledge of this gateway's sessions: they must log in again.
+    fn detached(&self);
+}
+
+/// A publish that has its place in the channel's order and waits to be durable.
+#[derive(Debug)]
+pub struct PendingPublish(oneshot::Receiver<Result<Published>>);
+
+impl PendingPublish {
+    /// The pending publish and the sender that completes it.
+    pub fn new() -> (oneshot::Sender<Result<Published>>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Self(receiver))
+    }
+
+    /// A publish that was refused before it was queued.
+    pub fn refused(error: bulkhead_model::Error) -> Self {
+        let (sender, pending) = Self::new();
+        let _ = sender.send(Err(error));
+        pending
+    }
+
+    /// Waits for the answer. `Unavailable` when the router goes away before it answers; the message may or may not be
+    /// in the log then, and a resend under the same client id settles it.
+    pub async fn wait(self) -> Result<Published> {
+        self.0.await.unwrap_or_else(|_| Err(ErrorKind::Unavailable.into()))
+    }
+}
+
+/// Sequences channels, judges permission, fans out and knows who is present.
+///
+/// Every method may answer `Unavailable` or `Timeout`, and `InvalidArgument` for a request outside its bounds.
+#[async_trait]
+pub trait RouterApi: Send + Sync + 'static {
+    /// Attaches a gateway's sink under a name that is unique to this run of the gateway; must come before its sessions.
+    async fn attach(&self, gateway: &str, sink: Arc<dyn DeliverySink>) -> Result<()>;
+
+    /// Queues one message. Publishes of one caller to one channel keep the order of these calls. The answer comes when
+    /// the message is durable. Refusals: `UserNotFound`, `NotMember`, `Blocked`, `Muted`, `ChannelNotFound`,
+    /// `MessageNotFound`, `RecallTooLate`, `RecallDisabled`, `EditLimitReached`, `EditNotAvailable`, `NotAuthor`,
+    /// `TooLarge`, `RateLimited` (the channel's queue is full).
+    fn publish(&self, request: PublishRequest) -> PendingPublish;
+
+    /// Registers a session; may force out the oldest session of the same platform.
+    async fn open_session(&self, request: OpenSessionRequest) -> Result<OpenedSession>;
+    async fn close_session(&self, request: CloseSessionRequest) -> Result<()>;
+    /// Queues in which this device lacks messages now.
+    async fn unread(&self, request: SessionRequest) -> Result<UnreadQueues>;
+    /// The next page for this device; a key moves the device's cursor first.
+    async fn pull(&self, request: PullRequest) -> Result<Page>;
+    async fn confirm(&self, request: ConfirmRequest) -> Result<()>;
+    /// A page of what the user may see of a channel, receipts and taken-back messages left out. `NotMember`.
+    async fn history(&self, request: HistoryRequest) -> Result<Page>;
+
+    async fn devices(&self, request: UserRequest) -> Result<DeviceList>;
+    async fn presence(&self, request: PresenceRequest) -> Result<PresenceList>;
+    async fn disconnect(&self, request: DisconnectRequest) -> Result<Disconnected>;
+    async fn offline_count(&self, request: UserRequest) -> Result<OfflineCount>;
+    /// Whether any device of the user has proven to have the message.
+    async fn message_status(&self, request: MessageStatusRequest) -> Result<MessageDelivered>;
+    async fn forget_user(&self, request: UserRequest) -> Result<()>;
+}

@@ -1,0 +1,1 @@
+//! What every process needs around its services: configuration, telemetry, lifecycle, health.

@@ -1,0 +1,1 @@
+//! A Rust client: tokens, REST and MSYNC sockets.

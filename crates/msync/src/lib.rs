@@ -1,0 +1,1 @@
+//! MSYNC: codec and sans-IO session. Bytes and the time in, commands out.

@@ -1,0 +1,1 @@
+//! The router service: sequence, permission, fan-out, presence.

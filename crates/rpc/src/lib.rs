@@ -1,0 +1,1 @@
+//! gRPC clients and servers for the service traits, behind a region guard.

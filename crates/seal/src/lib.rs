@@ -1,0 +1,1 @@
+//! AES-256-GCM for everything stored: data keys, sealed values, their additional data.

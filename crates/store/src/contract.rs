@@ -1,0 +1,1 @@
+//! The contract that every implementation of the port passes.

@@ -1,0 +1,97 @@
+//! Every table of a region, declared once. Value types are the messages of `proto/bulkhead/records`.
+
+use bulkhead_model::limits::RESEND_WINDOW_MS;
+
+use crate::{Compaction, Retention, Table};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+const fn forever(name: &'static str, partition: &'static str, clustering: &'static str) -> Table {
+    Table { name, partition, clustering, retention: Retention::Forever, compaction: Compaction::Leveled }
+}
+
+/// `records.App`, scope region.
+pub static APPS: Table = forever("apps", "\"apps\"", "org#app");
+/// `records.AppName`, scope region.
+pub static APP_IDS: Table = forever("app_ids", "App ID in lower case", "");
+/// `records.AppName`, scope region.
+pub static APP_UUIDS: Table = forever("app_uuids", "app uuid", "");
+/// `records.User`.
+pub static USERS: Table = forever("users", "username", "");
+/// Username; the order in which users registered.
+pub static USERS_BY_TIME: Table = forever("users_by_time", "\"users\"", "8 bytes of time, 8 of salt");
+/// Username.
+pub static USER_UUIDS: Table = forever("user_uuids", "user uuid", "");
+/// `records.Token`; expires with the token.
+pub static TOKENS: Table = forever("tokens", "SHA-256 of the token", "");
+/// `records.Message`: the log of a channel.
+pub static MESSAGES: Table = Table {
+    name: "messages",
+    partition: "channel key",
+    clustering: "8 bytes of message id",
+    retention: Retention::Plan,
+    compaction: Compaction::TimeWindow,
+};
+/// `records.Sent`: what a device has sent.
+pub static DEDUP: Table = Table {
+    name: "dedup",
+    partition: "username, 0, device",
+    clustering: "8 bytes of client id",
+    retention: Retention::Fixed { ms: RESEND_WINDOW_MS },
+    compaction: Compaction::TimeWindow,
+};
+/// `records.Conversation`: how a user stands to a channel.
+pub static CONVERSATIONS: Table = Table {
+    name: "conversations",
+    partition: "username",
+    clustering: "channel key",
+    retention: Retention::Plan,
+    compaction: Compaction::Leveled,
+};
+/// `records.Device` and `records.Cursor`.
+pub static DEVICES: Table = Table {
+    name: "devices",
+    partition: "username",
+    clustering: "device, 0, channel key or nothing",
+    retention: Retention::Fixed { ms: 180 * DAY_MS },
+    compaction: Compaction::Leveled,
+};
+/// `records.Sequencer`, scope region.
+pub static ROUTERS: Table = forever("routers", "\"routers\"", "slot range");
+/// Wrapped data keys; only the storage service reads and writes it, and never through the sealed port.
+pub static DATA_KEYS: Table = forever("data_keys", "app uuid or \"region\"", "4 bytes of key version");
+
+/// Every table, in the order in which a schema creates them.
+pub static ALL: [&Table; 13] = [
+    &APPS,
+    &APP_IDS,
+    &APP_UUIDS,
+    &USERS,
+    &USERS_BY_TIME,
+    &USER_UUIDS,
+    &TOKENS,
+    &MESSAGES,
+    &DEDUP,
+    &CONVERSATIONS,
+    &DEVICES,
+    &ROUTERS,
+    &DATA_KEYS,
+];
+
+/// Finds a declared table by its name.
+pub fn by_name(name: &str) -> Option<&'static Table> {
+    ALL.into_iter().find(|table| table.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_a_name_of_its_own() {
+        for table in ALL {
+            assert_eq!(ALL.iter().filter(|other| other.name == table.name).count(), 1, "{table}");
+            assert_eq!(by_name(table.name), Some(table));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! AccessToken2: encode, decode, verify. No I/O, no clock.
