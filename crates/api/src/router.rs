@@ -51,6 +51,8 @@ impl PendingPublish {
 pub trait RouterApi: Send + Sync + 'static {
     /// Attaches a gateway's sink under a name that is unique to this run of the gateway; must come before its sessions.
     async fn attach(&self, gateway: &str, sink: Arc<dyn DeliverySink>) -> Result<()>;
+    /// Forgets a gateway and all of its sessions. A name that is not attached is no error.
+    async fn detach(&self, gateway: &str) -> Result<()>;
 
     /// Queues one message. Publishes of one caller to one channel keep the order of these calls. The answer comes when
     /// the message is durable. Refusals: `UserNotFound`, `NotMember`, `Blocked`, `Muted`, `ChannelNotFound`,

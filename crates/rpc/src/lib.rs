@@ -1,1 +1,27 @@
 //! gRPC clients and servers for the service traits, behind a region guard.
+//!
+//! For each service there is a server, which wraps an implementation of the service's trait, and a client, which is
+//! another implementation of the same trait: whoever holds the trait cannot tell the two apart. Unary calls are listed
+//! in one table per service; only the streams of the message path (`Attach`, `Publish`) and the conversions of the
+//! storage port are written by hand.
+//!
+//! No request and no answer passes without the name of the region it belongs to: the server refuses a request of
+//! another region and the client an answer of one (design: region pinning, layer 2).
+
+mod auth;
+mod channel;
+mod error;
+mod guard;
+pub mod limits;
+mod router;
+mod server;
+mod storage;
+mod unary;
+
+pub use auth::{AuthClient, AuthServer};
+pub use channel::{Peer, connect};
+pub use error::{ERROR_KIND_HEADER, error_from_status, status_from_error};
+pub use guard::{REGION_HEADER, RegionGuard};
+pub use router::{RouterClient, RouterServer};
+pub use server::RpcServer;
+pub use storage::{StorageClient, StorageServer};

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use bulkhead_api::{AuthApi, RouterApi};
+use bulkhead_model::{ErrorKind, Region, Result};
+use bulkhead_store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::limits::{
+    CONNECTION_STREAMS_MAX, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_LIMIT, STOP_LIMIT, STREAM_WINDOW_BYTES,
+};
+use crate::{AuthServer, RegionGuard, RouterServer, StorageServer};
+
+/// Serves one service trait over gRPC until it is told to stop.
+pub struct RpcServer {
+    region: Region,
+    routes: Routes,
+    stop: CancellationToken,
+}
+
+impl RpcServer {
+    /// Serves an auth service. Stops when `stop` is cancelled.
+    pub fn auth(region: Region, api: Arc<dyn AuthApi>, stop: CancellationToken) -> Self {
+        Self { region, routes: Routes::new(AuthServer::service(api)), stop }
+    }
+
+    /// Serves a router. Stops when `stop` is cancelled: its gateways are detached and publishes without an answer fail
+    /// with `Unavailable`, so drain the router first.
+    pub fn router(region: Region, api: Arc<dyn RouterApi>, stop: CancellationToken) -> Self {
+        Self { region, routes: Routes::new(RouterServer::service(api, stop.clone())), stop }
+    }
+
+    /// Serves a store. Stops when `stop` is cancelled.
+    pub fn storage(region: Region, store: Arc<dyn Store>, stop: CancellationToken) -> Self {
+        Self { region, routes: Routes::new(StorageServer::service(store)), stop }
+    }
+
+    /// Accepts connections of `listener`; returns when it was stopped and its calls are answered, or given up after
+    /// [`STOP_LIMIT`].
+    pub async fn serve(self, listener: TcpListener) -> Result<()> {
+        let Self { region, routes, stop } = self;
+        let serving = Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE_LIMIT))
+            .max_concurrent_streams(CONNECTION_STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(4 * STREAM_WINDOW_BYTES)
+            .layer(RegionGuard::new(region))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                stop.clone().cancelled_owned(),
+            );
+        let give_up = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_LIMIT).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(|error| {
+                ErrorKind::Unavailable.with(format!("the gRPC listener failed: {error}"))
+            }),
+            () = give_up => Ok(()),
+        }
+    }
+}

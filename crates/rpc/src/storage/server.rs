@@ -1,0 +1,75 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bulkhead_model::Error;
+use bulkhead_proto::storage::{
+    CompareAndSetRequest, CompareAndSetResponse, Done, GetRequest, GetResponse, InsertRequest,
+    InsertResponse, OptionalValue, ScanRequest, ScanResponse, WriteRequest, storage_server,
+};
+use bulkhead_store::Store;
+use tonic::{Request, Response, Status};
+
+use super::convert::{key_from_wire, mutation_from_wire, put_from_wire, row_to_wire, scan_from_wire};
+use crate::limits::STORAGE_MESSAGE_BYTES_MAX;
+use crate::status_from_error;
+
+/// The storage service's gRPC server: any [`Store`] behind it.
+pub struct StorageServer {
+    store: Arc<dyn Store>,
+}
+
+impl StorageServer {
+    /// Wraps `store` for [`crate::RpcServer`].
+    pub(crate) fn service(store: Arc<dyn Store>) -> storage_server::StorageServer<Self> {
+        storage_server::StorageServer::new(Self { store })
+            .max_decoding_message_size(STORAGE_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(STORAGE_MESSAGE_BYTES_MAX)
+    }
+}
+
+#[async_trait]
+impl storage_server::Storage for StorageServer {
+    async fn write(&self, request: Request<WriteRequest>) -> Result<Response<Done>, Status> {
+        let mutations = request.into_inner().mutations.into_iter().map(mutation_from_wire);
+        let mutations = mutations.collect::<Result<_, Error>>().map_err(refused)?;
+        self.store.write(mutations).await.map_err(refused)?;
+        Ok(Response::new(Done {}))
+    }
+
+    async fn insert_if_absent(
+        &self,
+        request: Request<InsertRequest>,
+    ) -> Result<Response<InsertResponse>, Status> {
+        let row = put_from_wire(request.into_inner().row).map_err(refused)?;
+        let existing = self.store.insert_if_absent(row).await.map_err(refused)?;
+        Ok(Response::new(InsertResponse { existing }))
+    }
+
+    async fn compare_and_set(
+        &self,
+        request: Request<CompareAndSetRequest>,
+    ) -> Result<Response<CompareAndSetResponse>, Status> {
+        let CompareAndSetRequest { key, expected, value } = request.into_inner();
+        let key = key_from_wire(key).map_err(refused)?;
+        let applied = self.store.compare_and_set(key, expected, value).await.map_err(refused)?;
+        Ok(Response::new(CompareAndSetResponse { applied }))
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        let keys = request.into_inner().keys.into_iter().map(|key| key_from_wire(Some(key)));
+        let keys = keys.collect::<Result<_, Error>>().map_err(refused)?;
+        let found = self.store.get_many(keys).await.map_err(refused)?;
+        let values = found.into_iter().map(|value| OptionalValue { value }).collect();
+        Ok(Response::new(GetResponse { values }))
+    }
+
+    async fn scan(&self, request: Request<ScanRequest>) -> Result<Response<ScanResponse>, Status> {
+        let scan = scan_from_wire(request.into_inner()).map_err(refused)?;
+        let rows = self.store.scan(scan).await.map_err(refused)?;
+        Ok(Response::new(ScanResponse { rows: rows.into_iter().map(row_to_wire).collect() }))
+    }
+}
+
+fn refused(error: Error) -> Status {
+    status_from_error(&error)
+}
