@@ -2,9 +2,7 @@ use bulkhead_model::{ErrorKind, Region, Result};
 use tonic::transport::Endpoint;
 
 use crate::guard::RegionChannel;
-use crate::limits::{
-    CONNECT_LIMIT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_LIMIT, STREAM_WINDOW_BYTES,
-};
+use crate::limits::{CONNECT_LIMIT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_LIMIT, STREAM_WINDOW_BYTES};
 
 /// A service of the same region at an address; cheap to clone.
 #[derive(Clone, Debug)]

@@ -84,7 +84,7 @@ where
 
 /// A channel that marks requests with its region and takes answers of no other.
 #[derive(Clone, Debug)]
-pub struct RegionChannel {
+pub(crate) struct RegionChannel {
     inner: Channel,
     region: Region,
 }

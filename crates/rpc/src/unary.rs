@@ -70,3 +70,20 @@ macro_rules! unary_calls {
     };
 }
 pub(crate) use unary_calls;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_not_answered_in_time_ends_with_timeout() {
+        let limit = Duration::from_secs(10);
+        let outcome = answer::<()>(limit, std::future::pending()).await;
+        assert_eq!(outcome, Err(ErrorKind::Timeout.into()));
+        let outcome = answer(limit, async {
+            tokio::time::sleep(limit - Duration::from_millis(1)).await;
+            Ok(Response::new(7))
+        });
+        assert_eq!(outcome.await, Ok(7));
+    }
+}

@@ -215,3 +215,37 @@ enum Next<'a> {
     StreamBroken,
     NoMore,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_batch_takes_all_that_waits_up_to_its_limits_and_keeps_the_order() {
+        let room = Arc::new(Semaphore::new(PENDING_PUBLISHES_MAX));
+        let (queue, mut queued) = mpsc::unbounded_channel();
+        let push = |client_id: u64, payload: usize| {
+            let publish =
+                PublishRequest { client_id, payload: vec![0; payload].into(), ..Default::default() };
+            let (answer, _) = PendingPublish::new();
+            let waiting = Waiting { answer, _room: room.clone().try_acquire_owned().unwrap() };
+            queue.send(Queued { publish, waiting }).unwrap();
+        };
+        for client_id in 0..=BATCH_ENTRIES_MAX as u64 {
+            push(client_id, 1);
+        }
+        push(5000, BATCH_BYTES_TARGET);
+        push(5001, 1);
+        let (batches, _outgoing) = mpsc::channel(STREAM_MESSAGES_MAX);
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            let Next::Batch(_, batch) = next_batch(&batches, &mut None, &mut queued).await else {
+                panic!("there is something to send");
+            };
+            ids.push(batch.iter().map(|queued| queued.publish.client_id).collect::<Vec<_>>());
+        }
+        assert_eq!(ids[0], (0..BATCH_ENTRIES_MAX as u64).collect::<Vec<_>>());
+        assert_eq!(ids[1], [BATCH_ENTRIES_MAX as u64, 5000]);
+        assert_eq!(ids[2], [5001]);
+    }
+}

@@ -1,6 +1,8 @@
 use async_trait::async_trait;
 use bulkhead_model::{ErrorKind, Result};
-use bulkhead_proto::storage::{CompareAndSetRequest, GetRequest, InsertRequest, WriteRequest, storage_client};
+use bulkhead_proto::storage::{
+    CompareAndSetRequest, GetRequest, InsertRequest, WriteRequest, storage_client,
+};
 use bulkhead_store::{Insert, Mutation, Row, RowKey, SCAN_ROWS_MAX, Scan, Store, WRITE_MUTATIONS_MAX};
 use bytes::Bytes;
 
