@@ -1,11 +1,19 @@
-//! The tasks of the repository: `cargo xtask codegen`.
+//! The tasks of the repository: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask codegen`.
 
 mod codegen;
+mod config_page;
+mod program;
+mod steps;
+mod system;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask")]
+#[command(name = "cargo xtask", about = "The tasks of the repository.")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -13,12 +21,32 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Writes the code that is generated from `proto/`.
+    /// Runs every check and every test, in order, and stops at the first failure.
+    Test,
+    /// Checks the direction of the dependencies and the state of the files.
+    Tidy,
+    /// Writes what is generated: code from `proto/`, `docs/config.md` from the default configuration.
     Codegen,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
-        Task::Codegen => codegen::write(),
+fn main() -> ExitCode {
+    let root = root();
+    let outcome = match Arguments::parse().task {
+        Task::Test => steps::run_all(&root),
+        Task::Tidy => tidy::run(&root),
+        Task::Codegen => codegen::write().and_then(|()| config_page::write(&root)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
 }

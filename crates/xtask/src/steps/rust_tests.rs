@@ -1,0 +1,13 @@
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::program;
+
+pub(super) fn run(root: &Path) -> Result<Vec<String>> {
+    let mut command = program::cargo();
+    command.current_dir(root).args(["test", "--workspace"]);
+    let results = program::run_and_keep(&mut command, |line| line.starts_with("test result:"))?;
+    // A test binary without tests has nothing to tell.
+    Ok(results.into_iter().filter(|line| !line.contains(" 0 passed; 0 failed")).collect())
+}
