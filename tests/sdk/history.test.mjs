@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+
+import { Client } from './support/client.mjs';
+import { regionForThisFile } from './support/setup.mjs';
+import { refusal, within } from './support/wait.mjs';
+
+const here = regionForThisFile();
+const COUNT = 45;
+let a, b, left, right, sent;
+
+before(async () => {
+  [a, b] = await here.region.rest.newUsers('a', 'b');
+  left = await Client.of(here.region, a);
+  right = await Client.of(here.region, b);
+  sent = [];
+  for (let index = 0; index < COUNT; index += 1) {
+    const answer = await left.text(b.username, `text ${index}`, { ext: { index } });
+    sent.push({ id: answer.serverMsgId, msg: `text ${index}`, ext: { index } });
+  }
+  await left.send({ type: 'cmd', to: b.username, action: 'ring' });
+});
+
+const page = (client, options) => within('a page of history', client.connection.getHistoryMessages({
+  targetId: client === left ? b.username : a.username, chatType: 'singleChat', ...options,
+}));
+
+const shape = ({ id, msg, ext }) => ({ id, msg, ext });
+
+async function all(client, options) {
+  const messages = [];
+  let cursor = -1;
+  for (let pages = 0; pages < 20; pages += 1) {
+    const answer = await page(client, { ...options, cursor });
+    messages.push(...answer.messages);
+    if (answer.isLast) return messages;
+    cursor = answer.cursor;
+  }
+  throw new Error('the history does not end');
+}
+
+test('both read the whole history page by page, oldest first', async () => {
+  const options = { pageSize: 20, searchDirection: 'down', searchOptions: { msgTypes: ['txt'] } };
+  for (const client of [left, right]) {
+    const messages = await all(client, options);
+    assert.deepEqual(messages.map(shape), sent);
+    for (const message of messages) {
+      assert.equal(message.from, a.username);
+      assert.equal(message.to, b.username);
+      assert.equal(message.chatType, 'singleChat');
+    }
+  }
+});
+
+test('the history goes back from the newest', async () => {
+  const options = { pageSize: 20, searchDirection: 'up', searchOptions: { msgTypes: ['txt'] } };
+  const ids = (await all(right, options)).map((message) => message.id);
+  assert.deepEqual([...ids].sort((x, y) => (BigInt(x) < BigInt(y) ? -1 : 1)), sent.map(({ id }) => id));
+  const newest = (await page(right, options)).messages.map((message) => message.id);
+  assert.deepEqual(new Set(newest), new Set(sent.slice(-20).map(({ id }) => id)));
+});
+
+test('the history is searched by type', async () => {
+  const { messages } = await page(right, { pageSize: 20, searchOptions: { msgTypes: ['cmd'] } });
+  assert.deepEqual(messages.map((message) => message.action), ['ring']);
+});
+
+test('the history is searched by time', async () => {
+  const none = await page(right, { searchOptions: { startTime: 1, endTime: 2 } });
+  assert.deepEqual(none.messages, []);
+  const startTime = Date.now() - 3_600_000;
+  const some = await page(right, { pageSize: 50, searchOptions: { startTime, endTime: Date.now() + 1000 } });
+  assert.ok(some.messages.length >= COUNT, String(some.messages.length));
+});
+
+test('a conversation that never was has an empty history', async () => {
+  const { username } = await here.region.rest.newUser();
+  const answer = await page(right, { targetId: username });
+  assert.deepEqual(answer.messages, []);
+  assert.equal(answer.isLast, true);
+});
+
+test('nobody reads the history of others', async () => {
+  const thief = await here.region.rest.newUser('thief');
+  const token = await here.region.rest.userToken(thief);
+  const { status } = await here.region.rest.call('POST', `/users/${a.username}/messageroaming`, {
+    token,
+    body: { queue: `${b.username}@easemob.com`, start: -1, end: -1, pull_number: 20, is_positive: false },
+  });
+  assert.ok([401, 403].includes(status), String(status));
+  const client = new Client(here.region);
+  await refusal('history without a login', Promise.resolve().then(() => client.connection.getHistoryMessages({
+    targetId: b.username, chatType: 'singleChat',
+  })));
+});
