@@ -1,0 +1,263 @@
+//! From merged values to a [`Config`]: what a single value or several together must satisfy.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bulkhead_model::Region;
+use serde::Deserialize;
+
+use super::{Config, Endpoints, GatewayConfig, GatewayLimits, Log, RegionKeySource, Role};
+use crate::region_key;
+use crate::tls::TlsFiles;
+
+/// Below this a client that keeps to its keep-alive could be taken for dead (msync.md §8).
+const IDLE_LIMIT_MS_MIN: u64 = 90_000;
+
+/// The merged values as they stand in the files.
+#[derive(Deserialize)]
+pub(super) struct Raw {
+    region: String,
+    log: Log,
+    monitor: RawListen,
+    lifecycle: RawLifecycle,
+    gateway: RawGateway,
+    homes: BTreeMap<String, String>,
+    auth: RawListen,
+    router: RawListen,
+    storage: RawStorage,
+    endpoints: RawEndpoints,
+}
+
+#[derive(Deserialize)]
+struct RawListen {
+    listen: String,
+}
+
+#[derive(Deserialize)]
+struct RawLifecycle {
+    drain_limit_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct RawGateway {
+    listen: String,
+    public_url: String,
+    tls_certificate_file: String,
+    tls_key_file: String,
+    #[serde(flatten)]
+    limits: GatewayLimits,
+}
+
+#[derive(Deserialize)]
+struct RawStorage {
+    listen: String,
+    data_dir: String,
+    region_key_file: String,
+    region_key: String,
+}
+
+#[derive(Deserialize)]
+struct RawEndpoints {
+    auth: RawEndpoint,
+    router: RawEndpoint,
+    storage: RawEndpoint,
+}
+
+#[derive(Deserialize)]
+struct RawEndpoint {
+    url: String,
+    region: String,
+}
+
+/// Checks everything that the role uses. What it answers is only right when no problem was found.
+pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<Config> {
+    let mut check = Check { problems };
+    let region = check.region(&raw.region);
+    let listen = match role {
+        Role::Gateway => &raw.gateway.listen,
+        Role::Auth => &raw.auth.listen,
+        Role::Router => &raw.router.listen,
+        Role::Storage => &raw.storage.listen,
+    };
+    let listen = check.address(&format!("{}.listen", role.name()), listen);
+    let monitor = match raw.monitor.listen.as_str() {
+        "" => None,
+        listen => check.address("monitor.listen", listen),
+    };
+    let endpoints = check.endpoints(role, region, &raw.endpoints);
+    let homes = check.homes(region, &raw.homes);
+    let gateway = check.gateway(role, raw.gateway);
+    let region_key = check.region_key(role, &raw.storage);
+    if raw.storage.data_dir.is_empty() {
+        check.problem("storage.data_dir", "must not be empty");
+    }
+    Some(Config {
+        region: region?,
+        log: raw.log,
+        monitor,
+        drain_limit: Duration::from_millis(raw.lifecycle.drain_limit_ms),
+        listen: listen?,
+        gateway,
+        homes,
+        data_dir: PathBuf::from(raw.storage.data_dir),
+        region_key,
+        endpoints,
+    })
+}
+
+struct Check<'a> {
+    problems: &'a mut Vec<String>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, key: &str, what: &str) {
+        self.problems.push(format!("{key}: {what}"));
+    }
+
+    fn region(&mut self, text: &str) -> Option<Region> {
+        if text.is_empty() {
+            self.problem("region", "must be set to singapore, frankfurt or virginia");
+            return None;
+        }
+        match text.parse() {
+            Ok(region) => Some(region),
+            Err(_) => {
+                self.problem("region", "must be singapore, frankfurt or virginia");
+                None
+            }
+        }
+    }
+
+    fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.problem(key, "must be an address with a port, like 127.0.0.1:8080");
+        }
+        address
+    }
+
+    /// Every endpoint that is given states its region, and it is the node's (design: region pinning, layer 1).
+    fn endpoints(&mut self, role: Role, own: Option<Region>, raw: &RawEndpoints) -> Endpoints {
+        for (service, endpoint) in
+            [(Role::Auth, &raw.auth), (Role::Router, &raw.router), (Role::Storage, &raw.storage)]
+        {
+            let key = format!("endpoints.{}", service.name());
+            if endpoint.url.is_empty() {
+                if role.needs().contains(&service) {
+                    self.problem(&format!("{key}.url"), &format!("must be set for {}", role.name()));
+                }
+                continue;
+            }
+            if !endpoint.url.starts_with("http://") {
+                self.problem(&format!("{key}.url"), "must have the form http://host:port");
+            }
+            let key = format!("{key}.region");
+            match endpoint.region.parse::<Region>() {
+                Err(_) => self.problem(&key, "must state the region of the endpoint"),
+                Ok(stated) if own.is_some_and(|own| own != stated) => {
+                    self.problem(&key, "is another region than this node's");
+                }
+                Ok(_) => {}
+            }
+        }
+        let url = |service, endpoint: &RawEndpoint| {
+            if role.needs().contains(&service) { endpoint.url.clone() } else { String::new() }
+        };
+        Endpoints {
+            auth: url(Role::Auth, &raw.auth),
+            router: url(Role::Router, &raw.router),
+            storage: url(Role::Storage, &raw.storage),
+        }
+    }
+
+    fn homes(&mut self, own: Option<Region>, raw: &BTreeMap<String, String>) -> BTreeMap<Region, String> {
+        let mut homes = BTreeMap::new();
+        for (name, url) in raw.iter().filter(|(_, url)| !url.is_empty()) {
+            if !is_web_address(url) {
+                let key = format!("homes.{name}");
+                self.problem(&key, "must have the form https://host without a slash at the end");
+            }
+            // The names are those of the defaults, which are the regions.
+            if let Ok(region) = name.parse::<Region>()
+                && Some(region) != own
+            {
+                homes.insert(region, url.clone());
+            }
+        }
+        homes
+    }
+
+    fn gateway(&mut self, role: Role, raw: RawGateway) -> GatewayConfig {
+        let tls = match (raw.tls_certificate_file.as_str(), raw.tls_key_file.as_str()) {
+            ("", "") => None,
+            ("", _) => {
+                self.problem("gateway.tls_certificate_file", "must be set when tls_key_file is");
+                None
+            }
+            (_, "") => {
+                self.problem("gateway.tls_key_file", "must be set when tls_certificate_file is");
+                None
+            }
+            (certificate, key) => {
+                Some(TlsFiles { certificate: PathBuf::from(certificate), key: PathBuf::from(key) })
+            }
+        };
+        if role == Role::Gateway {
+            if raw.limits.idle_limit_ms < IDLE_LIMIT_MS_MIN {
+                self.problem("gateway.idle_limit_ms", "must be at least 90000");
+            }
+            let limits = &raw.limits;
+            for (key, value) in [
+                ("login_limit_ms", limits.login_limit_ms),
+                ("request_limit_ms", limits.request_limit_ms),
+                ("connections_max", limits.connections_max as u64),
+                ("body_bytes_max", limits.body_bytes_max as u64),
+                ("app_rate_per_s", limits.app_rate_per_s.into()),
+                ("address_rate_per_s", limits.address_rate_per_s.into()),
+                ("frame_rate_per_s", limits.frame_rate_per_s.into()),
+                ("outbox_bytes_max", limits.outbox_bytes_max as u64),
+            ] {
+                if value == 0 {
+                    self.problem(&format!("gateway.{key}"), "must be above 0");
+                }
+            }
+            if !raw.public_url.is_empty() && !is_web_address(&raw.public_url) {
+                let wrong = "must have the form https://host without a slash at the end";
+                self.problem("gateway.public_url", wrong);
+            }
+        }
+        GatewayConfig { public_url: raw.public_url, tls, limits: raw.limits }
+    }
+
+    fn region_key(&mut self, role: Role, raw: &RawStorage) -> Option<RegionKeySource> {
+        if role != Role::Storage {
+            return None;
+        }
+        match (raw.region_key_file.as_str(), raw.region_key.as_str()) {
+            ("", "") => {
+                let wrong = "must be set, or the key itself by BULKHEAD_STORAGE__REGION_KEY";
+                self.problem("storage.region_key_file", wrong);
+                None
+            }
+            (file, "") => Some(RegionKeySource::File(PathBuf::from(file))),
+            ("", text) => match region_key::from_hex(text.as_bytes(), "storage.region_key") {
+                Ok(key) => Some(RegionKeySource::Environment(key)),
+                Err(error) => {
+                    self.problems.push(error.to_string());
+                    None
+                }
+            },
+            _ => {
+                self.problem("storage.region_key", "is set beside storage.region_key_file; set one of them");
+                None
+            }
+        }
+    }
+}
+
+fn is_web_address(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
+}

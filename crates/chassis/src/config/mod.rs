@@ -1,0 +1,154 @@
+//! Configuration: defaults, then a file, then the environment.
+//!
+//! `deploy/config/default.toml` is embedded, lists every key and is the reference: a key that it does not have is
+//! refused, and a value must be of the kind that it has there. Every problem is reported, not only the first.
+
+mod check;
+mod layers;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bulkhead_model::Region;
+use serde::Deserialize;
+
+use crate::StartError;
+use crate::region_key::RegionKeyBytes;
+use crate::tls::TlsFiles;
+
+/// Every key with its default and its explanation.
+pub const DEFAULTS: &str = include_str!("../../../../deploy/config/default.toml");
+
+/// The processes of a cluster that a configuration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Gateway,
+    Auth,
+    Router,
+    Storage,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 4] = [Role::Gateway, Role::Auth, Role::Router, Role::Storage];
+
+    /// The name of the command and of the configuration's section.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Gateway => "gateway",
+            Role::Auth => "auth",
+            Role::Router => "router",
+            Role::Storage => "storage",
+        }
+    }
+
+    /// The services that a process of this role calls (design: five kinds of process).
+    fn needs(self) -> &'static [Role] {
+        match self {
+            Role::Gateway => &[Role::Auth, Role::Router],
+            Role::Auth => &[Role::Storage],
+            Role::Router => &[Role::Auth, Role::Storage],
+            Role::Storage => &[],
+        }
+    }
+}
+
+/// The checked configuration of one process.
+pub struct Config {
+    pub region: Region,
+    pub log: Log,
+    /// Where operators ask; `None` for nowhere.
+    pub monitor: Option<SocketAddr>,
+    pub drain_limit: Duration,
+    /// The listen address of the role.
+    pub listen: SocketAddr,
+    pub gateway: GatewayConfig,
+    /// Public addresses of the other regions.
+    pub homes: BTreeMap<Region, String>,
+    pub data_dir: PathBuf,
+    /// Where the region key comes from; `None` for every role but storage.
+    pub region_key: Option<RegionKeySource>,
+    /// Addresses of the services that the role needs; each was said to be of this region.
+    pub endpoints: Endpoints,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Log {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What the gateway's section says; units as in the names.
+pub struct GatewayConfig {
+    /// Empty when clients use the listen address.
+    pub public_url: String,
+    pub tls: Option<TlsFiles>,
+    pub limits: GatewayLimits,
+}
+
+/// The numbers of the gateway's section.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GatewayLimits {
+    pub idle_limit_ms: u64,
+    pub login_limit_ms: u64,
+    pub connections_max: usize,
+    pub body_bytes_max: usize,
+    pub request_limit_ms: u64,
+    pub app_rate_per_s: u32,
+    pub address_rate_per_s: u32,
+    pub frame_rate_per_s: u32,
+    pub outbox_bytes_max: usize,
+}
+
+/// Where the region key comes from.
+pub enum RegionKeySource {
+    File(PathBuf),
+    Environment(RegionKeyBytes),
+}
+
+/// `http://host:port` of each service; empty when the role does not need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    pub auth: String,
+    pub router: String,
+    pub storage: String,
+}
+
+impl Config {
+    /// Reads the configuration of a role from a file and the process's environment. `Io` when the file cannot be read,
+    /// `Usage` with every problem that was found.
+    pub fn load(role: Role, file: &Path) -> Result<Self, StartError> {
+        let text = std::fs::read_to_string(file).map_err(|error| StartError::file(file, &error))?;
+        Self::read(role, &file.display().to_string(), &text, std::env::vars())
+    }
+
+    /// The same from given texts.
+    pub fn read(
+        role: Role,
+        file_name: &str,
+        file: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, StartError> {
+        let mut problems = Vec::new();
+        let merged = layers::merge(file_name, file, environment, &mut problems);
+        let config = merged.and_then(|raw| check::check(role, raw, &mut problems));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(StartError::Usage(format!("the configuration is wrong:\n  {}", problems.join("\n  ")))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
