@@ -75,12 +75,10 @@ test('the back end sees the devices and who is online', async () => {
 
 test('a page that is loaded again is the same device', async () => {
   const user = await here.region.rest.newUser();
-  globalThis.localStorage.clear();
-  const before = await Client.of(here.region, user, { isFixedDeviceId: true });
-  const { resource } = before;
+  const before = await Client.of(here.region, user);
+  const { profile, resource } = before;
   before.close();
-  const after = await Client.of(here.region, user, { isFixedDeviceId: true });
-  globalThis.localStorage.clear();
+  const after = await Client.of(here.region, user, { profile });
   assert.equal(after.resource, resource);
   const { data } = await here.region.rest.admin('GET', `/users/${user.username}/resources`);
   assert.deepEqual(data.map((device) => device.res), [resource]);

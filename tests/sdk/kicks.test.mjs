@@ -50,7 +50,7 @@ test('a changed password ends every session and every token', async () => {
   const newpassword = crypto.randomUUID();
   await here.region.rest.admin('PUT', `/users/${user.username}/password`, { newpassword });
   await isKicked(device, PASSWORD_CHANGED);
-  const stale = new Client(here.region).connection.open({ user: user.username, accessToken: token });
+  const stale = new Client(here.region).open({ user: user.username, accessToken: token });
   assert.equal((await refusal('the old token', stale)).type, 28);
   const again = await Client.of(here.region, { ...user, password: newpassword });
   assert.equal(again.connection.isOpened(), true);
@@ -68,7 +68,7 @@ test('a deactivated user is sent off and comes back when he is activated', async
   const device = await Client.of(here.region, user);
   await here.region.rest.admin('POST', `/users/${user.username}/deactivate`);
   await device.next('onDisconnected');
-  await refusal('a deactivated user', new Client(here.region).connection.open({
+  await refusal('a deactivated user', new Client(here.region).open({
     user: user.username, pwd: user.password,
   }));
   await here.region.rest.admin('POST', `/users/${user.username}/activate`);

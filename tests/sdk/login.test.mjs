@@ -15,7 +15,7 @@ const here = regionForThisFile('other/shop');
 
 async function isRefused(credentials, type, options) {
   const client = new Client(here.region, options);
-  const error = await refusal(`login of ${credentials.user}`, client.connection.open(credentials));
+  const error = await refusal(`login of ${credentials.user}`, client.open(credentials));
   assert.equal(error.type, type, JSON.stringify(error));
   await eventually('the refused socket is closed', () => !client.connection.isOpened());
   assert.deepEqual(client.named('onConnected'), []);
@@ -68,7 +68,7 @@ test('the package learns when the token ends', async () => {
 test('a wrong password is refused', async () => {
   const user = await here.region.rest.newUser();
   const client = new Client(here.region);
-  const attempt = client.connection.open({ user: user.username, pwd: 'not the password' });
+  const attempt = client.open({ user: user.username, pwd: 'not the password' });
   const error = await refusal('login with a wrong password', attempt);
   assert.ok(error.type > 0, JSON.stringify(error));
   assert.equal(client.connection.isOpened(), false);

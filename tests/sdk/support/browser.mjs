@@ -1,9 +1,12 @@
 // The part of a browser that the client packages use, for plain Node: they are bundles for the web and run here as
 // published. Each missing global is put beside the package; nothing in the package is touched.
 
-import { WebSocket } from 'ws';
+import { AsyncLocalStorage } from 'node:async_hooks';
 
-class Storage {
+import { WebSocket as NodeWebSocket } from 'ws';
+
+// What one browser keeps for one site; the packages keep the id of the device there.
+export class Profile {
   #values = new Map();
   getItem(key) {
     return this.#values.get(key) ?? null;
@@ -82,6 +85,14 @@ class XMLHttpRequest extends EventTarget {
   }
 }
 
+// A browser does not end the page when a socket fails; without a listener Node would end the process.
+class WebSocket extends NodeWebSocket {
+  constructor(...parameters) {
+    super(...parameters);
+    this.on('error', () => {});
+  }
+}
+
 class Target extends EventTarget {}
 
 const page = new Target();
@@ -90,13 +101,22 @@ const globals = {
   self: globalThis,
   WebSocket,
   XMLHttpRequest,
-  localStorage: new Storage(),
   location: { protocol: 'http:', host: 'localhost', hostname: 'localhost', href: 'http://localhost/' },
   navigator: { userAgent: 'Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0', onLine: true },
   document: Object.assign(new Target(), { cookie: '', domain: 'localhost', hidden: false }),
   addEventListener: page.addEventListener.bind(page),
   removeEventListener: page.removeEventListener.bind(page),
 };
+
+const profiles = new AsyncLocalStorage();
+const shared = new Profile();
+
+// Runs `call`, and whatever it starts, in the browser of that profile: two clients of one process are two devices.
+export function inProfile(profile, call) {
+  return profiles.run(profile, call);
+}
+
+Object.defineProperty(globalThis, 'localStorage', { configurable: true, get: () => profiles.getStore() ?? shared });
 
 for (const [name, value] of Object.entries(globals)) {
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });

@@ -1,9 +1,8 @@
 // One device of one user: a connection of the unmodified package, with every event written down.
 
-import './browser.mjs';
-
 import { createRequire } from 'node:module';
 
+import { Profile, inProfile } from './browser.mjs';
 import { LIMIT_MS, eventually, within } from './wait.mjs';
 
 export const PACKAGE = process.env.BULKHEAD_SDK ?? 'agora-chat';
@@ -28,17 +27,19 @@ export class Client {
   events = [];
   #taken = new Set();
 
-  // `options` go to the package's connection as they are; `app` may be another app of the region.
-  constructor(region, { app = region.app, ...options } = {}) {
-    this.connection = new sdk.connection({
+  // `options` go to the package's connection as they are; `app` may be another app of the region, `profile` the browser
+  // of another client, which then is the same device.
+  constructor(region, { app = region.app, profile = new Profile(), ...options } = {}) {
+    this.profile = profile;
+    const settings = {
       appKey: app.app_key,
       isHttpDNS: false,
       https: false,
       url: region.wsUrl,
       apiUrl: region.restUrl,
-      isFixedDeviceId: false,
       ...options,
-    });
+    };
+    this.connection = inProfile(profile, () => new sdk.connection(settings));
     const handler = {};
     for (const name of EVENTS) handler[name] = (data) => this.events.push({ name, data });
     this.connection.addEventHandler('record', handler);
@@ -48,9 +49,14 @@ export class Client {
   // Logs in with what `open` of the package takes: { user, pwd | accessToken | agoraToken }.
   async login(credentials) {
     const before = this.named('onConnected').length;
-    await within(`${credentials.user} logs in`, this.connection.open(credentials));
+    await within(`${credentials.user} logs in`, this.open(credentials));
     await eventually('onConnected', () => this.named('onConnected').length > before);
     return this;
+  }
+
+  // `open` of the package, as it is.
+  open(credentials) {
+    return inProfile(this.profile, () => this.connection.open(credentials));
   }
 
   // A new device of `user`, logged in with the password.
@@ -59,7 +65,7 @@ export class Client {
   }
 
   get resource() {
-    return this.connection.clientResource;
+    return this.connection.context.jid.clientResource;
   }
 
   // Everything that one event has brought so far.
@@ -86,7 +92,7 @@ export class Client {
   // Sends a message made by the package's own `message.create`.
   async send(parameters) {
     const message = sdk.message.create({ chatType: 'singleChat', ...parameters });
-    const answer = await within(`a ${parameters.type} is acknowledged`, this.connection.send(message));
+    const answer = await within(`a ${parameters.type} is acknowledged`, inProfile(this.profile, () => this.connection.send(message)));
     return { ...answer, local: message };
   }
 
