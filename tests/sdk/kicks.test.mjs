@@ -76,7 +76,7 @@ test('a deactivated user is sent off and comes back when he is activated', async
   assert.equal(again.connection.isOpened(), true);
 });
 
-test('one device more than the limit sends off the oldest of its platform, and tells it what the new one says', async () => {
+test('one device more than the limit sends off the oldest, which hears what the new one says', async () => {
   const user = await here.region.rest.newUser();
   const devices = [];
   for (let index = 0; index < DEVICES_MAX; index += 1) devices.push(await Client.of(here.region, user));

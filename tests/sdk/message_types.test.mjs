@@ -45,14 +45,14 @@ test('a location arrives with its place', async () => {
 });
 
 // Attachments that are already uploaded: the message carries the address of the file and its secret.
-const file = (name) => {
+const uploaded = (name) => {
   const { app, restUrl } = here.region;
   const url = `${restUrl}/${app.org_name}/${app.app_name}/chatfiles/5fd74830-0000-4000-8000-000000000001`;
   return { url, filename: name, secret: 'share-secret-1', file_length: 1234 };
 };
 
 test('an image that is already uploaded arrives with its address, its secret and its size', async () => {
-  const body = { ...file('a.png'), type: 'img', size: { width: 640, height: 480 } };
+  const body = { ...uploaded('a.png'), type: 'img', size: { width: 640, height: 480 } };
   const message = await delivered('onImageMessage', { type: 'img', body });
   assert.ok(message.url.startsWith(body.url), message.url);
   assert.equal(message.secret, body.secret);
@@ -63,7 +63,7 @@ test('an image that is already uploaded arrives with its address, its secret and
 });
 
 test('a file that is already uploaded arrives with its address, its name and its length', async () => {
-  const body = { ...file('a.pdf'), type: 'file' };
+  const body = { ...uploaded('a.pdf'), type: 'file' };
   const message = await delivered('onFileMessage', { type: 'file', filename: 'a.pdf', body });
   assert.ok(message.url.startsWith(body.url), message.url);
   assert.equal(message.secret, body.secret);
@@ -72,7 +72,7 @@ test('a file that is already uploaded arrives with its address, its name and its
 });
 
 test('a voice message that is already uploaded arrives with its address and its duration', async () => {
-  const body = { ...file('a.amr'), type: 'audio', length: 7 };
+  const body = { ...uploaded('a.amr'), type: 'audio', length: 7 };
   const message = await delivered('onAudioMessage', { type: 'audio', filename: 'a.amr', length: 7, body });
   assert.ok(message.url.startsWith(body.url), message.url);
   assert.equal(message.secret, body.secret);
@@ -81,7 +81,7 @@ test('a voice message that is already uploaded arrives with its address and its 
 });
 
 test('a video that is already uploaded arrives with its address and its duration', async () => {
-  const body = { ...file('a.mp4'), type: 'video', length: 9 };
+  const body = { ...uploaded('a.mp4'), type: 'video', length: 9 };
   const message = await delivered('onVideoMessage', { type: 'video', filename: 'a.mp4', length: 9, body });
   assert.ok(message.url.startsWith(body.url), message.url);
   assert.equal(message.secret, body.secret);
@@ -96,18 +96,31 @@ test('a message for those who are online reaches one who is', async () => {
 });
 
 test('the back end sends every kind that needs no upload of its own', async () => {
-  const { url } = file('x');
+  const { url } = uploaded('x');
+  const file = { url, secret: 's' };
   const kinds = [
     ['onCmdMessage', 'cmd', { action: 'ring' }, (seen) => assert.equal(seen.action, 'ring')],
     [
       'onCustomMessage', 'custom', { customEvent: 'gift', customExts: { a: 'b' } },
       (seen) => assert.deepEqual(seen.customExts, { a: 'b' }),
     ],
-    ['onLocationMessage', 'loc', { lat: '1.5', lng: '2.5', addr: 'here' }, (seen) => assert.equal(seen.addr, 'here')],
-    ['onImageMessage', 'img', { url, filename: 'i.png', secret: 's' }, (seen) => assert.equal(seen.filename, 'i.png')],
-    ['onFileMessage', 'file', { url, filename: 'f.pdf', secret: 's' }, (seen) => assert.equal(seen.filename, 'f.pdf')],
-    ['onAudioMessage', 'audio', { url, filename: 'a.amr', secret: 's', length: 3 }, (seen) => assert.equal(Number(seen.length), 3)],
-    ['onVideoMessage', 'video', { url, filename: 'v.mp4', secret: 's', length: 4 }, (seen) => assert.equal(Number(seen.length), 4)],
+    [
+      'onLocationMessage', 'loc', { lat: '1.5', lng: '2.5', addr: 'here' },
+      (seen) => assert.equal(seen.addr, 'here'),
+    ],
+    [
+      'onImageMessage', 'img', { ...file, filename: 'i.png', size: { width: 3, height: 4 } },
+      (seen) => assert.equal(seen.filename, 'i.png'),
+    ],
+    ['onFileMessage', 'file', { ...file, filename: 'f.pdf' }, (seen) => assert.equal(seen.filename, 'f.pdf')],
+    [
+      'onAudioMessage', 'audio', { ...file, filename: 'a.amr', length: 3 },
+      (seen) => assert.equal(Number(seen.length), 3),
+    ],
+    [
+      'onVideoMessage', 'video', { ...file, filename: 'v.mp4', length: 4 },
+      (seen) => assert.equal(Number(seen.length), 4),
+    ],
   ];
   for (const [event, type, body, check] of kinds) {
     const { data } = await here.region.rest.admin('POST', '/messages/users', {

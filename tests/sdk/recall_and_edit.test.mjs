@@ -41,7 +41,7 @@ test('a recalled message is announced to the receiver and gone from the history 
 });
 
 test('a message that is recalled before its receiver was there never reaches him', async () => {
-  const { a, b, left, right } = await pair();
+  const { b, left, right } = await pair();
   right.close();
   const { serverMsgId } = await left.text(b.username, 'gone');
   await left.text(b.username, 'kept');
@@ -49,7 +49,6 @@ test('a message that is recalled before its receiver was there never reaches him
   await right.login({ user: b.username, pwd: b.password });
   await right.next('onTextMessage', (message) => message.msg === 'kept');
   assert.deepEqual(right.texts(), ['kept']);
-  assert.equal(right.connection.user === a.username, false);
 });
 
 test('one cannot recall what another wrote', async () => {

@@ -34,11 +34,9 @@ test('a text goes both ways with its content, its sender, its id and its time', 
 
 test('every character arrives as it was sent', async () => {
   const { b, left, right } = await pair();
-  const texts = ['', ' ', 'Grüße 你好 🙂👩‍👩‍👧 ‏שלום', '<b>&amp;</b> "\\ \u0000\n\t', 'x'.repeat(4000)];
-  for (const text of texts.filter((text) => text !== '')) await left.text(b.username, text);
-  for (const text of texts.filter((text) => text !== '')) {
-    assert.equal((await right.next('onTextMessage')).msg, text);
-  }
+  const texts = [' ', 'Grüße 你好 🙂👩‍👩‍👧 ‏שלום', '<b>&amp;</b> "\\ \u0000\n\t', 'x'.repeat(4000)];
+  for (const text of texts) await left.text(b.username, text);
+  for (const text of texts) assert.equal((await right.next('onTextMessage')).msg, text);
 });
 
 test('what is added to a message keeps its types', async () => {

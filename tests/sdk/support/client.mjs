@@ -92,7 +92,8 @@ export class Client {
   // Sends a message made by the package's own `message.create`.
   async send(parameters) {
     const message = sdk.message.create({ chatType: 'singleChat', ...parameters });
-    const answer = await within(`a ${parameters.type} is acknowledged`, inProfile(this.profile, () => this.connection.send(message)));
+    const acknowledged = inProfile(this.profile, () => this.connection.send(message));
+    const answer = await within(`a ${parameters.type} is acknowledged`, acknowledged);
     return { ...answer, local: message };
   }
 

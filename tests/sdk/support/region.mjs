@@ -1,5 +1,5 @@
-// A region of its own for one test file: `bulkhead dev` in a temporary folder on a free port, or, on what that made, the
-// four roles as separate processes. BULKHEAD_COMPOSITION (dev, roles) says which; a test cannot tell them apart.
+// A region of its own for one test file: `bulkhead dev` in a temporary folder on a free port, or, on what that made,
+// the four roles as separate processes. BULKHEAD_COMPOSITION (dev, roles) says which; a test cannot tell them apart.
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
