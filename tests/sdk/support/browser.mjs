@@ -116,6 +116,11 @@ export function inProfile(profile, call) {
   return profiles.run(profile, call);
 }
 
+// The page is closed: the packages let go of their timers, and the process can end.
+export function leavePage() {
+  page.dispatchEvent(new Event('beforeunload'));
+}
+
 Object.defineProperty(globalThis, 'localStorage', { configurable: true, get: () => profiles.getStore() ?? shared });
 
 for (const [name, value] of Object.entries(globals)) {

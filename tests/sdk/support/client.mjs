@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 
-import { Profile, inProfile } from './browser.mjs';
+import { Profile, inProfile, leavePage } from './browser.mjs';
 import { LIMIT_MS, eventually, within } from './wait.mjs';
 
 export const PACKAGE = process.env.BULKHEAD_SDK ?? 'agora-chat';
@@ -115,4 +115,5 @@ export class Client {
 export function closeAll() {
   for (const client of open) client.close();
   open.clear();
+  leavePage();
 }
