@@ -5,4 +5,5 @@
 mod auth;
 mod region_guard;
 mod router;
+mod storage;
 mod support;
