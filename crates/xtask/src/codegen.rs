@@ -25,6 +25,7 @@ const UNITS: &[Unit] = &[
         folder: "crates/proto/src/gen",
         outside: &[(".bulkhead.records.v1", "crate::records")],
     },
+    Unit { files: &["msync/msync.proto"], folder: "crates/msync/src/gen", outside: &[] },
 ];
 
 /// Writes every generated file.

@@ -1,0 +1,2 @@
+//! The codec on the message path.
+fn main() {}
