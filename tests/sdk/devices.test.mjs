@@ -5,15 +5,15 @@ import { Client } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
 import { within } from './support/wait.mjs';
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 
 async function twoDevicesAndAFriend() {
-  const [a, b] = await here.region.rest.newUsers('a', 'b');
+  const [a, b] = await region.rest.newUsers('a', 'b');
   return {
     a, b,
-    desk: await Client.of(here.region, a),
-    lap: await Client.of(here.region, a),
-    friend: await Client.of(here.region, b),
+    desk: await Client.of(region, a),
+    lap: await Client.of(region, a),
+    friend: await Client.of(region, b),
   };
 }
 
@@ -51,7 +51,7 @@ test('a receipt of one device appears on the other', async () => {
 
 test('a device sees the others of its user and sends to one of them only', async () => {
   const { a, desk, lap } = await twoDevicesAndAFriend();
-  const third = await Client.of(here.region, a);
+  const third = await Client.of(region, a);
   const others = await within('the other devices', desk.connection.getSelfIdsOnOtherPlatform());
   const ids = others.data ?? others;
   const expected = [lap, third].map((device) => `${a.username}/${device.resource}`);
@@ -67,19 +67,19 @@ test('a device sees the others of its user and sends to one of them only', async
 
 test('the back end sees the devices and who is online', async () => {
   const { a, desk, lap } = await twoDevicesAndAFriend();
-  const { data } = await here.region.rest.admin('GET', `/users/${a.username}/resources`);
+  const { data } = await region.rest.admin('GET', `/users/${a.username}/resources`);
   assert.deepEqual(data.map((device) => device.res).sort(), [desk.resource, lap.resource].sort());
-  const { data: status } = await here.region.rest.admin('GET', `/users/${a.username}/status`);
+  const { data: status } = await region.rest.admin('GET', `/users/${a.username}/status`);
   assert.equal(status[a.username], 'online');
 });
 
 test('a page that is loaded again is the same device', async () => {
-  const user = await here.region.rest.newUser();
-  const before = await Client.of(here.region, user);
+  const user = await region.rest.newUser();
+  const before = await Client.of(region, user);
   const { profile, resource } = before;
   before.close();
-  const after = await Client.of(here.region, user, { profile });
+  const after = await Client.of(region, user, { profile });
   assert.equal(after.resource, resource);
-  const { data } = await here.region.rest.admin('GET', `/users/${user.username}/resources`);
+  const { data } = await region.rest.admin('GET', `/users/${user.username}/resources`);
   assert.deepEqual(data.map((device) => device.res), [resource]);
 });

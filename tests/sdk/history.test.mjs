@@ -1,25 +1,22 @@
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 
 import { Client } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
 import { refusal, within } from './support/wait.mjs';
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 const COUNT = 45;
-let a, b, left, right, sent;
+const [a, b] = await region.rest.newUsers('a', 'b');
+const left = await Client.of(region, a);
+const right = await Client.of(region, b);
 
-before(async () => {
-  [a, b] = await here.region.rest.newUsers('a', 'b');
-  left = await Client.of(here.region, a);
-  right = await Client.of(here.region, b);
-  sent = [];
-  for (let index = 0; index < COUNT; index += 1) {
-    const answer = await left.text(b.username, `text ${index}`, { ext: { index } });
-    sent.push({ id: answer.serverMsgId, msg: `text ${index}`, ext: { index } });
-  }
-  await left.send({ type: 'cmd', to: b.username, action: 'ring' });
-});
+const sent = [];
+for (let index = 0; index < COUNT; index += 1) {
+  const answer = await left.text(b.username, `text ${index}`, { ext: { index } });
+  sent.push({ id: answer.serverMsgId, msg: `text ${index}`, ext: { index } });
+}
+await left.send({ type: 'cmd', to: b.username, action: 'ring' });
 
 const page = (client, options) => within('a page of history', client.connection.getHistoryMessages({
   targetId: client === left ? b.username : a.username, chatType: 'singleChat', ...options,
@@ -74,21 +71,21 @@ test('the history is searched by time', async () => {
 });
 
 test('a conversation that never was has an empty history', async () => {
-  const { username } = await here.region.rest.newUser();
+  const { username } = await region.rest.newUser();
   const answer = await page(right, { targetId: username });
   assert.deepEqual(answer.messages, []);
   assert.equal(answer.isLast, true);
 });
 
 test('nobody reads the history of others', async () => {
-  const thief = await here.region.rest.newUser('thief');
-  const token = await here.region.rest.userToken(thief);
-  const { status } = await here.region.rest.call('POST', `/users/${a.username}/messageroaming`, {
+  const thief = await region.rest.newUser('thief');
+  const token = await region.rest.userToken(thief);
+  const { status } = await region.rest.call('POST', `/users/${a.username}/messageroaming`, {
     token,
     body: { queue: `${b.username}@easemob.com`, start: -1, end: -1, pull_number: 20, is_positive: false },
   });
   assert.ok([401, 403].includes(status), String(status));
-  const client = new Client(here.region);
+  const client = new Client(region);
   await refusal('history without a login', Promise.resolve().then(() => client.connection.getHistoryMessages({
     targetId: b.username, chatType: 'singleChat',
   })));

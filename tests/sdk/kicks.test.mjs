@@ -14,7 +14,7 @@ const KICKED = 217;
 // Most devices of one platform.
 const DEVICES_MAX = 4;
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 
 // The device hears why, is disconnected, and does not try to come back.
 async function isKicked(client, type) {
@@ -26,61 +26,61 @@ async function isKicked(client, type) {
 }
 
 test('all devices that the back end disconnects go, and may log in again', async () => {
-  const user = await here.region.rest.newUser();
-  const devices = [await Client.of(here.region, user), await Client.of(here.region, user)];
-  await here.region.rest.admin('GET', `/users/${user.username}/disconnect`);
+  const user = await region.rest.newUser();
+  const devices = [await Client.of(region, user), await Client.of(region, user)];
+  await region.rest.admin('GET', `/users/${user.username}/disconnect`);
   for (const device of devices) await isKicked(device, KICKED);
-  const again = await Client.of(here.region, user);
+  const again = await Client.of(region, user);
   assert.equal(again.connection.isOpened(), true);
 });
 
 test('one device that the back end disconnects goes, and the other stays', async () => {
-  const user = await here.region.rest.newUser();
-  const [goes, stays] = [await Client.of(here.region, user), await Client.of(here.region, user)];
-  await here.region.rest.admin('DELETE', `/users/${user.username}/disconnect/${goes.resource}`);
+  const user = await region.rest.newUser();
+  const [goes, stays] = [await Client.of(region, user), await Client.of(region, user)];
+  await region.rest.admin('DELETE', `/users/${user.username}/disconnect/${goes.resource}`);
   await isKicked(goes, KICKED);
   await stays.text(user.username, 'still here');
   assert.equal(stays.connection.isOpened(), true);
 });
 
 test('a changed password ends every session and every token', async () => {
-  const user = await here.region.rest.newUser();
-  const token = await here.region.rest.userToken(user);
-  const device = await Client.of(here.region, user);
+  const user = await region.rest.newUser();
+  const token = await region.rest.userToken(user);
+  const device = await Client.of(region, user);
   const newpassword = crypto.randomUUID();
-  await here.region.rest.admin('PUT', `/users/${user.username}/password`, { newpassword });
+  await region.rest.admin('PUT', `/users/${user.username}/password`, { newpassword });
   await isKicked(device, PASSWORD_CHANGED);
-  const stale = new Client(here.region).open({ user: user.username, accessToken: token });
+  const stale = new Client(region).open({ user: user.username, accessToken: token });
   assert.equal((await refusal('the old token', stale)).type, 28);
-  const again = await Client.of(here.region, { ...user, password: newpassword });
+  const again = await Client.of(region, { ...user, password: newpassword });
   assert.equal(again.connection.isOpened(), true);
 });
 
 test('a deleted user is removed from his devices', async () => {
-  const user = await here.region.rest.newUser();
-  const device = await Client.of(here.region, user);
-  await here.region.rest.admin('DELETE', `/users/${user.username}`);
+  const user = await region.rest.newUser();
+  const device = await Client.of(region, user);
+  await region.rest.admin('DELETE', `/users/${user.username}`);
   await isKicked(device, REMOVED);
 });
 
 test('a deactivated user is sent off and comes back when he is activated', async () => {
-  const user = await here.region.rest.newUser();
-  const device = await Client.of(here.region, user);
-  await here.region.rest.admin('POST', `/users/${user.username}/deactivate`);
+  const user = await region.rest.newUser();
+  const device = await Client.of(region, user);
+  await region.rest.admin('POST', `/users/${user.username}/deactivate`);
   await device.next('onDisconnected');
-  await refusal('a deactivated user', new Client(here.region).open({
+  await refusal('a deactivated user', new Client(region).open({
     user: user.username, pwd: user.password,
   }));
-  await here.region.rest.admin('POST', `/users/${user.username}/activate`);
-  const again = await Client.of(here.region, user);
+  await region.rest.admin('POST', `/users/${user.username}/activate`);
+  const again = await Client.of(region, user);
   assert.equal(again.connection.isOpened(), true);
 });
 
 test('one device more than the limit sends off the oldest, which hears what the new one says', async () => {
-  const user = await here.region.rest.newUser();
+  const user = await region.rest.newUser();
   const devices = [];
-  for (let index = 0; index < DEVICES_MAX; index += 1) devices.push(await Client.of(here.region, user));
-  const newest = new Client(here.region);
+  for (let index = 0; index < DEVICES_MAX; index += 1) devices.push(await Client.of(region, user));
+  const newest = new Client(region);
   newest.connection.setLoginInfoCustomExt('from the kitchen');
   await newest.login({ user: user.username, pwd: user.password });
   await isKicked(devices[0], LOGGED_IN_ON_ANOTHER_DEVICE);

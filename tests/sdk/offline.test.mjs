@@ -5,11 +5,11 @@ import { Client } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
 import { eventually } from './support/wait.mjs';
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 
 async function pair() {
-  const [a, b] = await here.region.rest.newUsers('a', 'b');
-  return { a, b, left: await Client.of(here.region, a), right: await Client.of(here.region, b) };
+  const [a, b] = await region.rest.newUsers('a', 'b');
+  return { a, b, left: await Client.of(region, a), right: await Client.of(region, b) };
 }
 
 const back = (client, user) => client.login({ user: user.username, pwd: user.password });
@@ -52,7 +52,7 @@ test('messages of several people come, each conversation in its order', async ()
   const { b, right } = await pair();
   right.close();
   const senders = await Promise.all(
-    ['x', 'y', 'z'].map(async (prefix) => Client.of(here.region, await here.region.rest.newUser(prefix))),
+    ['x', 'y', 'z'].map(async (prefix) => Client.of(region, await region.rest.newUser(prefix))),
   );
   for (const text of numbered(10)) {
     await Promise.all(senders.map((sender) => sender.text(b.username, text)));
@@ -69,7 +69,7 @@ test('a device that was never there before gets what no device has taken', async
   const { b, left, right } = await pair();
   right.close();
   await left.text(b.username, 'waiting');
-  const phone = await Client.of(here.region, b);
+  const phone = await Client.of(region, b);
   await phone.next('onTextMessage');
   assert.deepEqual(phone.texts(), ['waiting']);
   // The old device has not taken it yet.
@@ -92,12 +92,12 @@ test('the back end is told how much waits', async () => {
   const { b, left, right } = await pair();
   right.close();
   await eventually('b is offline', async () => {
-    const { data } = await here.region.rest.admin('GET', `/users/${b.username}/status`);
+    const { data } = await region.rest.admin('GET', `/users/${b.username}/status`);
     return data[b.username] === 'offline';
   });
   for (const text of numbered(3)) await left.text(b.username, text);
   const waits = async () =>
-    (await here.region.rest.admin('GET', `/users/${b.username}/offline_msg_count`)).data[b.username];
+    (await region.rest.admin('GET', `/users/${b.username}/offline_msg_count`)).data[b.username];
   assert.equal(await waits(), 3);
   await back(right, b);
   await eventually('none waits', async () => (await waits()) === 0);

@@ -5,11 +5,11 @@ import { Client, sdk } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
 import { refusal, within } from './support/wait.mjs';
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 
 async function pair() {
-  const [a, b] = await here.region.rest.newUsers('a', 'b');
-  return { a, b, left: await Client.of(here.region, a), right: await Client.of(here.region, b) };
+  const [a, b] = await region.rest.newUsers('a', 'b');
+  return { a, b, left: await Client.of(region, a), right: await Client.of(region, b) };
 }
 
 const recall = (client, mid, to) =>

@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import { Client } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 
 async function pair(options) {
-  const [a, b] = await here.region.rest.newUsers('a', 'b');
-  return { a, b, left: await Client.of(here.region, a), right: await Client.of(here.region, b, options) };
+  const [a, b] = await region.rest.newUsers('a', 'b');
+  return { a, b, left: await Client.of(region, a), right: await Client.of(region, b, options) };
 }
 
 test('the sender hears that his message was delivered', async () => {

@@ -5,31 +5,31 @@ import { Client } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
 import { refusal, within } from './support/wait.mjs';
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 
 const register = (client, parameters) =>
   within('the registration', client.connection.registerUser(parameters));
 
 const setRegistration = (mode) => {
-  const { org_name, app_name } = here.region.app;
-  return here.region.whileDown(['app', 'registration', `${org_name}/${app_name}`, mode]);
+  const { org_name, app_name } = region.app;
+  return region.whileDown(['app', 'registration', `${org_name}/${app_name}`, mode]);
 };
 
 test('nobody registers himself where the operator has not opened it', async () => {
   await setRegistration('authorized');
-  const client = new Client(here.region);
+  const client = new Client(region);
   const username = `self-${crypto.randomUUID().slice(0, 8)}`;
   const error = await refusal('registration', register(client, { username, password: 'secret-1' }));
   assert.ok(error.type !== 0, JSON.stringify(error));
-  const { status } = await here.region.rest.call('GET', `/users/${username}`, {
-    token: await here.region.rest.appToken(),
+  const { status } = await region.rest.call('GET', `/users/${username}`, {
+    token: await region.rest.appToken(),
   });
   assert.equal(status, 404);
 });
 
 test('where registration is open a user registers himself and logs in', async () => {
   await setRegistration('open');
-  const client = new Client(here.region);
+  const client = new Client(region);
   const user = { username: `self-${crypto.randomUUID().slice(0, 8)}`, password: 'secret-1', nickname: 'Self' };
   const answer = await register(client, user);
   assert.equal(answer.entities[0].username, user.username);

@@ -5,11 +5,11 @@ import { Client } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
 import { eventually } from './support/wait.mjs';
 
-const here = regionForThisFile();
+const region = await regionForThisFile();
 
 async function pair() {
-  const [a, b] = await here.region.rest.newUsers('a', 'b');
-  return { a, b, left: await Client.of(here.region, a), right: await Client.of(here.region, b) };
+  const [a, b] = await region.rest.newUsers('a', 'b');
+  return { a, b, left: await Client.of(region, a), right: await Client.of(region, b) };
 }
 
 test('a text goes both ways with its content, its sender, its id and its time', async () => {
@@ -82,7 +82,7 @@ test('two who write at once see both in one order', async () => {
 
 test('a message of the back end arrives like any other', async () => {
   const { a, b, right } = await pair();
-  const { data } = await here.region.rest.admin('POST', '/messages/users', {
+  const { data } = await region.rest.admin('POST', '/messages/users', {
     from: a.username, to: [b.username], type: 'txt', body: { msg: 'from the back end' }, ext: { order: 17 },
   });
   const message = await right.next('onTextMessage');
@@ -95,7 +95,7 @@ test('a message of the back end arrives like any other', async () => {
 
 test('nobody else hears of it', async () => {
   const { b, left, right } = await pair();
-  const stranger = await Client.of(here.region, await here.region.rest.newUser('stranger'));
+  const stranger = await Client.of(region, await region.rest.newUser('stranger'));
   await left.text(b.username, 'between us');
   await right.next('onTextMessage');
   // What the stranger gets next is the first thing he gets at all.
