@@ -1,1 +1,11 @@
-//! The storage service: seals what is stored, keeps it as long as its plan says.
+//! The storage service: the only one that holds data keys and reaches an engine.
+//!
+//! It is the storage port around the storage port: callers write values, the engine gets sealed ones. On the way it
+//! decides how long a row is kept, from the table's retention class and the app's plan. Keys are data of the engine too,
+//! wrapped by the region key, in a table that no caller can name.
+
+mod keyring;
+mod retention;
+mod service;
+
+pub use service::StorageService;

@@ -18,6 +18,16 @@ pub enum Scope {
     App(AppUuid),
 }
 
+impl Scope {
+    /// The 16 bytes of the app's identity, or none for the region.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Scope::Region => &[],
+            Scope::App(app) => &app.0,
+        }
+    }
+}
+
 /// The full name of a row. Partition and clustering key are bytes; the order within a partition is that of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowKey {
@@ -27,6 +37,13 @@ pub struct RowKey {
     pub partition: Bytes,
     /// 0–1024 bytes.
     pub clustering: Bytes,
+}
+
+impl RowKey {
+    /// [`Scope::as_bytes`] of the row's scope.
+    pub fn scope_bytes(&self) -> &[u8] {
+        self.scope.as_bytes()
+    }
 }
 
 /// A row to be written.

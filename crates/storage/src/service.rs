@@ -1,0 +1,204 @@
+//! The port around the port.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bulkhead_model::{Entropy, ErrorKind, Region, Result};
+use bulkhead_seal::{DataKey, RegionKey, RowIdentity, key_version_of, open, seal};
+use bulkhead_store::{Insert, Mutation, Put, Row, RowKey, Scan, Scope, Store, Table, tables};
+use bytes::Bytes;
+
+use crate::keyring::Keyring;
+use crate::retention::Retentions;
+
+/// Attempts at a compare-and-set whose row changes under it, before it answers `Conflict`.
+const COMPARE_ATTEMPTS_MAX: usize = 16;
+
+/// Seals values on their way to an engine and opens them on their way back.
+pub struct StorageService {
+    engine: Arc<dyn Store>,
+    region: Region,
+    keyring: Keyring,
+    retentions: Retentions,
+}
+
+impl StorageService {
+    /// Starts on an engine. `InvalidArgument` when the region key is not the one the engine's data was stored with.
+    pub async fn start(
+        engine: Arc<dyn Store>,
+        region: Region,
+        region_key: RegionKey,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>> {
+        let keyring = Keyring::open(engine.clone(), region, region_key, entropy).await?;
+        Ok(Arc::new(Self { engine, region, keyring, retentions: Retentions::new() }))
+    }
+
+    /// Makes a new data key for a scope; values sealed before go on opening.
+    pub async fn rotate(&self, scope: Scope) -> Result<()> {
+        self.keyring.rotate(scope).await.map(drop)
+    }
+
+    async fn sealed_put(&self, put: Put, key: &DataKey) -> Result<Put> {
+        let expires_in_ms = match put.expires_in_ms {
+            Some(ms) => Some(ms),
+            None => self.retentions.life_ms(put.key.table, put.key.scope, self).await?,
+        };
+        let value = self.sealed(&put.key, &put.value, key);
+        Ok(Put { key: put.key, value, expires_in_ms })
+    }
+
+    fn sealed(&self, row: &RowKey, value: &[u8], key: &DataKey) -> Bytes {
+        let place = self.place(row.scope_bytes(), row.table, &row.partition, &row.clustering);
+        seal(key, &place, self.keyring.nonce(), value).into()
+    }
+
+    /// Opens with `cached` when it is the right version, so that a page asks for its key once.
+    async fn opened(
+        &self,
+        scope: Scope,
+        place: &RowIdentity<'_>,
+        sealed: &[u8],
+        cached: &mut Option<Arc<DataKey>>,
+    ) -> Result<Bytes> {
+        let damaged = |_| ErrorKind::Internal.with("a stored value does not open");
+        let version = key_version_of(sealed).map_err(damaged)?;
+        let key = match cached {
+            Some(key) if key.version() == version => key,
+            _ => cached.insert(self.keyring.opening(scope, version).await?),
+        };
+        Ok(open(key, place, sealed).map_err(damaged)?.into())
+    }
+
+    fn place<'a>(
+        &self,
+        scope: &'a [u8],
+        table: &'a Table,
+        partition: &'a [u8],
+        clustering: &'a [u8],
+    ) -> RowIdentity<'a> {
+        RowIdentity { region: self.region.name(), scope, table: table.name, partition, clustering }
+    }
+}
+
+#[async_trait]
+impl Store for StorageService {
+    async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
+        let mut sealed = Vec::with_capacity(mutations.len());
+        // One key for all neighbours of a scope: a batch of the message path is of a few scopes.
+        let mut current: Option<(Scope, Arc<DataKey>)> = None;
+        let mut apps_change = false;
+        for mutation in mutations {
+            refuse_keys(table_of(&mutation))?;
+            apps_change |= *table_of(&mutation) == tables::APPS;
+            sealed.push(match mutation {
+                Mutation::Put(put) => {
+                    let key = match &current {
+                        Some((scope, key)) if *scope == put.key.scope => {
+                            self.keyring.count(put.key.scope);
+                            key.clone()
+                        }
+                        _ => self.keyring.sealing(put.key.scope).await?,
+                    };
+                    current = Some((put.key.scope, key.clone()));
+                    Mutation::Put(self.sealed_put(put, &key).await?)
+                }
+                other => other,
+            });
+        }
+        self.engine.write(sealed).await?;
+        if apps_change {
+            self.retentions.forget_all();
+        }
+        Ok(())
+    }
+
+    async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {
+        refuse_keys(row.key.table)?;
+        let key = self.keyring.sealing(row.key.scope).await?;
+        let target = row.key.clone();
+        match self.engine.insert_if_absent(self.sealed_put(row, &key).await?).await? {
+            None => Ok(None),
+            Some(existing) => {
+                let place =
+                    self.place(target.scope_bytes(), target.table, &target.partition, &target.clustering);
+                self.opened(target.scope, &place, &existing, &mut Some(key)).await.map(Some)
+            }
+        }
+    }
+
+    async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
+        refuse_keys(key.table)?;
+        let place = self.place(key.scope_bytes(), key.table, &key.partition, &key.clustering);
+        let mut data_key = Some(self.keyring.sealing(key.scope).await?);
+        for _ in 0..COMPARE_ATTEMPTS_MAX {
+            let sealed_now = self.engine.get(key.clone()).await?;
+            let now = match &sealed_now {
+                Some(sealed) => Some(self.opened(key.scope, &place, sealed, &mut data_key).await?),
+                None => None,
+            };
+            if now != expected {
+                return Ok(false);
+            }
+            let sealing = self.keyring.sealing(key.scope).await?;
+            let sealed_new = self.sealed(&key, &value, &sealing);
+            if self.engine.compare_and_set(key.clone(), sealed_now, sealed_new).await? {
+                if *key.table == tables::APPS {
+                    self.retentions.forget_all();
+                }
+                return Ok(true);
+            }
+            // The sealed bytes changed between the read and the set; look again whether the value did too.
+        }
+        Err(ErrorKind::Conflict.into())
+    }
+
+    async fn get_many(&self, keys: Vec<RowKey>) -> Result<Vec<Option<Bytes>>> {
+        for key in &keys {
+            refuse_keys(key.table)?;
+        }
+        let sealed = self.engine.get_many(keys.clone()).await?;
+        let mut values = Vec::with_capacity(sealed.len());
+        let mut cached: Option<(Scope, Option<Arc<DataKey>>)> = None;
+        for (key, sealed) in keys.iter().zip(sealed) {
+            let Some(sealed) = sealed else {
+                values.push(None);
+                continue;
+            };
+            let (_, data_key) = match &mut cached {
+                Some(cached) if cached.0 == key.scope => cached,
+                other => other.insert((key.scope, None)),
+            };
+            let place = self.place(key.scope_bytes(), key.table, &key.partition, &key.clustering);
+            values.push(Some(self.opened(key.scope, &place, &sealed, data_key).await?));
+        }
+        Ok(values)
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
+        refuse_keys(scan.table)?;
+        let mut rows = self.engine.scan(scan.clone()).await?;
+        let mut data_key = None;
+        for row in &mut rows {
+            let place = self.place(scan.scope.as_bytes(), scan.table, &scan.partition, &row.clustering);
+            row.value = self.opened(scan.scope, &place, &row.value, &mut data_key).await?;
+        }
+        Ok(rows)
+    }
+}
+
+fn table_of(mutation: &Mutation) -> &'static Table {
+    match mutation {
+        Mutation::Put(put) => put.key.table,
+        Mutation::Delete(key) => key.table,
+        Mutation::DeleteRange { table, .. } => table,
+    }
+}
+
+/// Data keys are not data: no caller reads or writes them.
+fn refuse_keys(table: &Table) -> Result<()> {
+    if *table == tables::DATA_KEYS {
+        return Err(ErrorKind::InvalidArgument.with("no such table"));
+    }
+    Ok(())
+}

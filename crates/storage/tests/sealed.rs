@@ -1,0 +1,182 @@
+//! What the engine gets to see, and what only the right key in the right place opens.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use bulkhead_model::{AppUuid, ErrorKind, ManualClock, Region, SeededEntropy};
+use bulkhead_proto::records::{App, AppName};
+use bulkhead_seal::RegionKey;
+use bulkhead_storage::StorageService;
+use bulkhead_store::contract::{Fixture, run_all};
+use bulkhead_store::{Mutation, Put, RowKey, Scan, Scope, Store, tables};
+use bulkhead_store_embedded::EmbeddedStore;
+use bytes::Bytes;
+use prost::Message;
+
+const NOW_MS: u64 = 1_800_000_000_000;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const APP: AppUuid = AppUuid([1; 16]);
+const CANARY: &[u8] = b"canary in the coal mine";
+
+struct Region1 {
+    folder: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    engine: Arc<EmbeddedStore>,
+    storage: Arc<StorageService>,
+}
+
+fn region_key(digit: &str) -> RegionKey {
+    RegionKey::from_hex(&digit.repeat(64)).unwrap()
+}
+
+fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<EmbeddedStore> {
+    EmbeddedStore::open(path, Region::Singapore, clock.clone()).unwrap()
+}
+
+async fn start(
+    engine: &Arc<EmbeddedStore>,
+    region: Region,
+    key: &str,
+) -> bulkhead_model::Result<Arc<StorageService>> {
+    StorageService::start(engine.clone(), region, region_key(key), Arc::new(SeededEntropy::new(1))).await
+}
+
+async fn region() -> Region1 {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let engine = open(folder.path(), &clock);
+    let storage = start(&engine, Region::Singapore, "a").await.unwrap();
+    Region1 { folder, clock, engine, storage }
+}
+
+fn message(id: u8) -> RowKey {
+    RowKey {
+        table: &tables::MESSAGES,
+        scope: Scope::App(APP),
+        partition: Bytes::from_static(b"d:alice:bob"),
+        clustering: Bytes::copy_from_slice(&[id]),
+    }
+}
+
+fn put(key: RowKey, value: &[u8]) -> Mutation {
+    Mutation::Put(Put { key, value: Bytes::copy_from_slice(value), expires_in_ms: None })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_storage_service_keeps_the_contract() {
+    run_all(async || {
+        let region = region().await;
+        Fixture { store: region.storage, clock: region.clock, keep: Box::new((region.engine, region.folder)) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_value_is_readable_in_any_file_before_and_after_a_rotation() {
+    let region = region().await;
+    region.storage.write(vec![put(message(1), CANARY)]).await.unwrap();
+    region.storage.rotate(Scope::App(APP)).await.unwrap();
+    region.storage.write(vec![put(message(2), CANARY)]).await.unwrap();
+    for id in [1, 2] {
+        assert_eq!(region.storage.get(message(id)).await.unwrap().unwrap(), CANARY, "both versions open");
+    }
+    region.engine.close().await;
+    let mut folders = vec![region.folder.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                files += 1;
+                let bytes = fs::read(entry.path()).unwrap();
+                assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY), "{:?}", entry.path());
+            }
+        }
+    }
+    assert!(files > 0);
+}
+
+#[tokio::test]
+async fn a_wrong_region_key_is_found_at_the_start() {
+    let region = region().await;
+    region.storage.write(vec![put(message(1), CANARY)]).await.unwrap();
+    let wrong = start(&region.engine, Region::Singapore, "b").await.err().unwrap();
+    assert_eq!(wrong.kind(), ErrorKind::InvalidArgument);
+    assert!(wrong.message().contains("region key"), "{wrong}");
+    assert!(
+        start(&region.engine, Region::Frankfurt, "a").await.is_err(),
+        "nor does it open in another region"
+    );
+    let again = start(&region.engine, Region::Singapore, "a").await.unwrap();
+    assert_eq!(again.get(message(1)).await.unwrap().unwrap(), CANARY);
+}
+
+#[tokio::test]
+async fn a_value_moved_to_another_row_does_not_open() {
+    let region = region().await;
+    region.storage.write(vec![put(message(1), CANARY)]).await.unwrap();
+    let sealed = region.engine.get(message(1)).await.unwrap().unwrap();
+    let other_app = RowKey { scope: Scope::App(AppUuid([2; 16])), ..message(1) };
+    for target in [message(2), other_app] {
+        region.engine.write(vec![put(target.clone(), &sealed)]).await.unwrap();
+        let moved = region.storage.get(target).await.unwrap_err();
+        assert_eq!(moved.kind(), ErrorKind::Internal);
+        assert!(!format!("{moved:?}").contains("canary"));
+    }
+}
+
+#[tokio::test]
+async fn data_keys_cannot_be_named_through_the_service() {
+    let region = region().await;
+    let key = RowKey { table: &tables::DATA_KEYS, scope: Scope::Region, ..message(1) };
+    let scan = Scan {
+        table: &tables::DATA_KEYS,
+        scope: Scope::Region,
+        partition: Bytes::from_static(b"region"),
+        from: Bytes::new(),
+        to: Bytes::new(),
+        descending: false,
+        limit: 10,
+    };
+    let kind = |error: bulkhead_model::Error| error.kind();
+    let refused = Err(ErrorKind::InvalidArgument);
+    assert_eq!(region.storage.get(key.clone()).await.map_err(kind).map(drop), refused);
+    assert_eq!(region.storage.scan(scan).await.map_err(kind).map(drop), refused);
+    assert_eq!(region.storage.write(vec![put(key.clone(), b"x")]).await.map_err(kind), refused);
+    assert_eq!(region.storage.write(vec![Mutation::Delete(key.clone())]).await.map_err(kind), refused);
+    assert_eq!(
+        region.storage.compare_and_set(key, None, Bytes::new()).await.map_err(kind).map(drop),
+        refused
+    );
+}
+
+#[tokio::test]
+async fn messages_are_kept_as_long_as_the_plan_says() {
+    for (plan, days) in [("free", 7), ("starter", 90), ("pro", 180), ("enterprise", 180), ("enterprise:3", 3)]
+    {
+        let region = region().await;
+        let name = AppName { org_name: "demo".into(), app_name: "chat".into() };
+        let app = App { uuid: Bytes::copy_from_slice(&APP.0), plan: plan.into(), ..App::default() };
+        let row = |table, partition: &[u8], clustering: &'static [u8]| RowKey {
+            table,
+            scope: Scope::Region,
+            partition: Bytes::copy_from_slice(partition),
+            clustering: Bytes::from_static(clustering),
+        };
+        let records = vec![
+            put(row(&tables::APP_UUIDS, &APP.0, b""), &name.encode_to_vec()),
+            put(row(&tables::APPS, b"apps", b"demo#chat"), &app.encode_to_vec()),
+        ];
+        region.storage.write(records).await.unwrap();
+        region.storage.write(vec![put(message(1), CANARY)]).await.unwrap();
+        region.clock.advance_ms(days * DAY_MS - 1);
+        assert!(region.storage.get(message(1)).await.unwrap().is_some(), "{plan}: not before {days} days");
+        region.clock.advance_ms(1);
+        assert!(region.storage.get(message(1)).await.unwrap().is_none(), "{plan}: gone after {days} days");
+        assert!(region.engine.sweep().await.unwrap() >= 1, "{plan}: and swept");
+    }
+}
