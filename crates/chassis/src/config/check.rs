@@ -8,12 +8,15 @@ use std::time::Duration;
 use bulkhead_model::Region;
 use serde::Deserialize;
 
-use super::{Config, Endpoints, GatewayConfig, GatewayLimits, Log, RegionKeySource, Role};
+use super::{Config, Endpoints, GatewayConfig, GatewayLimits, Log, RegionKeySource, Role, RouterLimits};
 use crate::region_key;
 use crate::tls::TlsFiles;
 
 /// Below this a client that keeps to its keep-alive could be taken for dead (msync.md §8).
 const IDLE_LIMIT_MS_MIN: u64 = 90_000;
+
+/// One message's rows must fit in one durable write many times over (`WRITE_MUTATIONS_MAX` of the storage port).
+const ROUTER_BATCH_MAX: usize = 1000;
 
 /// The merged values as they stand in the files.
 #[derive(Deserialize)]
@@ -25,7 +28,7 @@ pub(super) struct Raw {
     gateway: RawGateway,
     homes: BTreeMap<String, String>,
     auth: RawListen,
-    router: RawListen,
+    router: RawRouter,
     storage: RawStorage,
     endpoints: RawEndpoints,
 }
@@ -48,6 +51,13 @@ struct RawGateway {
     tls_key_file: String,
     #[serde(flatten)]
     limits: GatewayLimits,
+}
+
+#[derive(Deserialize)]
+struct RawRouter {
+    listen: String,
+    #[serde(flatten)]
+    limits: RouterLimits,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +99,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
     let endpoints = check.endpoints(role, region, &raw.endpoints);
     let homes = check.homes(region, &raw.homes);
     let gateway = check.gateway(role, raw.gateway);
+    let router = check.router(role, raw.router.limits);
     let region_key = check.region_key(role, &raw.storage);
     if raw.storage.data_dir.is_empty() {
         check.problem("storage.data_dir", "must not be empty");
@@ -100,6 +111,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
         drain_limit: Duration::from_millis(raw.lifecycle.drain_limit_ms),
         listen: listen?,
         gateway,
+        router,
         homes,
         data_dir: PathBuf::from(raw.storage.data_dir),
         region_key,
@@ -209,26 +221,54 @@ impl Check<'_> {
                 self.problem("gateway.idle_limit_ms", "must be at least 90000");
             }
             let limits = &raw.limits;
-            for (key, value) in [
-                ("login_limit_ms", limits.login_limit_ms),
-                ("request_limit_ms", limits.request_limit_ms),
-                ("connections_max", limits.connections_max as u64),
-                ("body_bytes_max", limits.body_bytes_max as u64),
-                ("app_rate_per_s", limits.app_rate_per_s.into()),
-                ("address_rate_per_s", limits.address_rate_per_s.into()),
-                ("frame_rate_per_s", limits.frame_rate_per_s.into()),
-                ("outbox_bytes_max", limits.outbox_bytes_max as u64),
-            ] {
-                if value == 0 {
-                    self.problem(&format!("gateway.{key}"), "must be above 0");
-                }
-            }
+            self.all_above_zero(
+                "gateway",
+                &[
+                    ("login_limit_ms", limits.login_limit_ms),
+                    ("request_limit_ms", limits.request_limit_ms),
+                    ("connections_max", limits.connections_max as u64),
+                    ("body_bytes_max", limits.body_bytes_max as u64),
+                    ("app_rate_per_s", limits.app_rate_per_s.into()),
+                    ("address_rate_per_s", limits.address_rate_per_s.into()),
+                    ("frame_rate_per_s", limits.frame_rate_per_s.into()),
+                    ("outbox_bytes_max", limits.outbox_bytes_max as u64),
+                ],
+            );
             if !raw.public_url.is_empty() && !is_web_address(&raw.public_url) {
                 let wrong = "must have the form https://host without a slash at the end";
                 self.problem("gateway.public_url", wrong);
             }
         }
         GatewayConfig { public_url: raw.public_url, tls, limits: raw.limits }
+    }
+
+    fn router(&mut self, role: Role, limits: RouterLimits) -> RouterLimits {
+        if role == Role::Router {
+            self.all_above_zero(
+                "router",
+                &[
+                    ("lanes", limits.lanes as u64),
+                    ("queue_messages_max", limits.queue_messages_max as u64),
+                    ("batch_messages_max", limits.batch_messages_max as u64),
+                    ("cached_conversations_max", limits.cached_conversations_max as u64),
+                    ("cached_senders_max", limits.cached_senders_max as u64),
+                    ("flush_interval_ms", limits.flush_interval_ms),
+                    ("call_timeout_ms", limits.call_timeout_ms),
+                ],
+            );
+            if limits.batch_messages_max > ROUTER_BATCH_MAX {
+                self.problem("router.batch_messages_max", "must be at most 1000");
+            }
+        }
+        limits
+    }
+
+    fn all_above_zero(&mut self, section: &str, values: &[(&str, u64)]) {
+        for (key, value) in values {
+            if *value == 0 {
+                self.problem(&format!("{section}.{key}"), "must be above 0");
+            }
+        }
     }
 
     fn region_key(&mut self, role: Role, raw: &RawStorage) -> Option<RegionKeySource> {

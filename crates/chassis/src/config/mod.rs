@@ -65,6 +65,7 @@ pub struct Config {
     /// The listen address of the role.
     pub listen: SocketAddr,
     pub gateway: GatewayConfig,
+    pub router: RouterLimits,
     /// Public addresses of the other regions.
     pub homes: BTreeMap<Region, String>,
     pub data_dir: PathBuf,
@@ -109,6 +110,18 @@ pub struct GatewayLimits {
     pub address_rate_per_s: u32,
     pub frame_rate_per_s: u32,
     pub outbox_bytes_max: usize,
+}
+
+/// The numbers of the router's section; units as in the names.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RouterLimits {
+    pub lanes: usize,
+    pub queue_messages_max: usize,
+    pub batch_messages_max: usize,
+    pub cached_conversations_max: usize,
+    pub cached_senders_max: usize,
+    pub flush_interval_ms: u64,
+    pub call_timeout_ms: u64,
 }
 
 /// Where the region key comes from.

@@ -129,6 +129,22 @@ fn the_region_key_comes_from_a_private_file_or_the_environment_but_not_from_the_
 }
 
 #[test]
+fn numbers_are_checked_at_their_bounds() {
+    let router = "region = \"singapore\"\n[endpoints.auth]\nurl = \"http://a:1\"\nregion = \"singapore\"\n\
+                  [endpoints.storage]\nurl = \"http://s:1\"\nregion = \"singapore\"\n[router]\n";
+    let config = read(Role::Router, &format!("{router}batch_messages_max = 1000"), &[]).unwrap();
+    assert_eq!(config.router.batch_messages_max, 1000);
+    let found = problems(Role::Router, &format!("{router}batch_messages_max = 1001\nlanes = 0"), &[]);
+    assert_eq!(found, ["router.lanes: must be above 0", "router.batch_messages_max: must be at most 1000"]);
+    let gateway = |idle| format!("{GATEWAY}\n[gateway]\nidle_limit_ms = {idle}\n");
+    assert!(read(Role::Gateway, &gateway(90_000), &[]).is_ok());
+    assert_eq!(
+        problems(Role::Gateway, &gateway(89_999), &[]),
+        ["gateway.idle_limit_ms: must be at least 90000"]
+    );
+}
+
+#[test]
 fn text_that_is_no_toml_is_one_problem_beside_the_others() {
     let found = problems(Role::Auth, "region = ", &[("BULKHEAD_REGION", "singapore")]);
     assert!(found[0].starts_with("node.toml: "), "{found:#?}");
