@@ -1,0 +1,184 @@
+//! How a user stands to a channel, and how far a device has taken it.
+
+use std::collections::VecDeque;
+
+use bulkhead_proto::records::{Conversation, Cursor};
+
+use crate::cache::Pinned;
+
+/// How many of the newest ids have their count remembered; more than a session may have unproven.
+const MARKS_MAX: usize = 96;
+
+/// An id of a channel and how many chat messages the user had been sent up to it.
+pub(crate) type Mark = (u64, u64);
+
+/// A conversation in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) row: Conversation,
+    /// What the store has as `taken_id`.
+    durable_taken_id: u64,
+    /// The newest messages, so that a proof somewhere among them counts exactly.
+    marks: VecDeque<Mark>,
+}
+
+impl Pinned for Standing {
+    fn pinned(&self) -> bool {
+        self.is_dirty()
+    }
+}
+
+impl Standing {
+    /// As the store has it.
+    pub(crate) fn stored(row: Conversation) -> Self {
+        Self { durable_taken_id: row.taken_id, row, marks: VecDeque::new() }
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.row.taken_id > self.durable_taken_id
+    }
+
+    /// Takes in a row that is durable now; proof that came meanwhile stays.
+    pub(crate) fn written(&mut self, row: &Conversation, marks: impl IntoIterator<Item = Mark>) {
+        self.row.last_id = self.row.last_id.max(row.last_id);
+        self.row.incoming = self.row.incoming.max(row.incoming);
+        self.take((row.taken_id, row.taken_incoming));
+        self.durable_taken_id = self.durable_taken_id.max(row.taken_id);
+        for mark in marks {
+            if self.marks.len() >= MARKS_MAX {
+                self.marks.pop_front();
+            }
+            self.marks.push_back(mark);
+        }
+    }
+
+    /// Some device has everything up to the mark.
+    pub(crate) fn take(&mut self, (id, incoming): Mark) {
+        if id > self.row.taken_id {
+            self.row.taken_id = id;
+            self.row.taken_incoming = self.row.taken_incoming.max(incoming).min(self.row.incoming);
+        }
+    }
+
+    /// The count at an id, as far as it is known: exact for the newest ids, a lower bound or nothing for older ones.
+    pub(crate) fn incoming_at(&self, id: u64) -> Option<u64> {
+        if id >= self.row.last_id {
+            return Some(self.row.incoming);
+        }
+        let after = self.marks.partition_point(|(marked, _)| *marked <= id);
+        after.checked_sub(1).map(|index| self.marks[index].1)
+    }
+}
+
+/// A device's cursor in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) id: u64,
+    pub(crate) incoming: u64,
+    /// Where the last page that was pulled ends; counts exactly.
+    pub(crate) page: Mark,
+    durable_id: u64,
+}
+
+impl Pinned for Place {
+    fn pinned(&self) -> bool {
+        self.is_dirty()
+    }
+}
+
+impl Place {
+    /// As the store has it; a device without a cursor of its own here stands at its `since_id`.
+    pub(crate) fn stored(cursor: &Cursor) -> Self {
+        Self { id: cursor.id, incoming: cursor.incoming, page: (0, 0), durable_id: cursor.id }
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.id > self.durable_id
+    }
+
+    /// Has the cursor written again although it did not move: its row would expire otherwise.
+    pub(crate) fn soil(&mut self) {
+        self.durable_id = self.durable_id.min(self.id.saturating_sub(1));
+    }
+
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { id: self.id, incoming: self.incoming }
+    }
+
+    pub(crate) fn written(&mut self, id: u64) {
+        self.durable_id = self.durable_id.max(id);
+    }
+
+    /// Moves forward, never back.
+    pub(crate) fn advance(&mut self, (id, incoming): Mark) {
+        if id > self.id {
+            self.id = id;
+            self.incoming = self.incoming.max(incoming);
+        }
+    }
+
+    /// Where a proof for `id` puts this device, given how its user stands; never beyond the newest message.
+    pub(crate) fn proven(&self, id: u64, standing: &Standing) -> Mark {
+        let id = id.min(standing.row.last_id);
+        let counted = if id == self.page.0 { Some(self.page.1) } else { standing.incoming_at(id) };
+        (id, counted.unwrap_or(self.incoming).max(self.incoming).min(standing.row.incoming))
+    }
+}
+
+/// Chat messages that a device at `place` has not taken.
+pub(crate) fn count_after(row: &Conversation, cursor: &Cursor) -> u64 {
+    row.incoming.saturating_sub(cursor.incoming)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing() -> Standing {
+        let mut standing = Standing::default();
+        for n in 1..=10 {
+            let row = Conversation { last_id: n * 10, incoming: n, ..Conversation::default() };
+            standing.written(&row, [(n * 10, n)]);
+        }
+        standing
+    }
+
+    #[test]
+    fn proof_counts_exactly_moves_forward_only_and_never_beyond_the_log() {
+        let standing = standing();
+        let mut place = Place::default();
+        place.advance(place.proven(40, &standing));
+        assert_eq!(place.cursor(), Cursor { id: 40, incoming: 4 });
+        place.advance(place.proven(20, &standing));
+        assert_eq!(place.id, 40);
+        place.advance(place.proven(5000, &standing));
+        assert_eq!(place.cursor(), Cursor { id: 100, incoming: 10 });
+        assert!(place.is_dirty());
+        place.written(100);
+        assert!(!place.is_dirty());
+    }
+
+    #[test]
+    fn proof_that_comes_during_a_write_stays_to_be_written() {
+        let mut standing = standing();
+        let writing = standing.row;
+        standing.take((50, 5));
+        standing.written(&writing, []);
+        assert_eq!((standing.row.taken_id, standing.row.taken_incoming), (50, 5));
+        assert!(standing.is_dirty());
+        let writing = standing.row;
+        standing.written(&writing, []);
+        assert!(!standing.is_dirty());
+    }
+
+    #[test]
+    fn marks_are_bounded() {
+        let mut standing = Standing::default();
+        for n in 1..1000 {
+            standing.written(&Conversation { last_id: n, incoming: n, ..Conversation::default() }, [(n, n)]);
+        }
+        assert_eq!(standing.marks.len(), MARKS_MAX);
+        assert_eq!(standing.incoming_at(1), None);
+        assert_eq!(standing.incoming_at(950), Some(950));
+    }
+}

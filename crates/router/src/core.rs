@@ -1,0 +1,95 @@
+//! What every part of the router shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulkhead_model::{AppUuid, Result, slot_of};
+use bulkhead_store::{Mutation, Row, RowKey, SCAN_ROWS_MAX, Scan, Store, WRITE_MUTATIONS_MAX};
+use bytes::Bytes;
+
+use crate::RouterSettings;
+use crate::dedup::Dedup;
+use crate::directory::Directory;
+use crate::lane::Lane;
+use crate::sequence::{Sequencer, timely};
+use crate::sessions::Sessions;
+
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) directory: Directory,
+    pub(crate) sequencer: Arc<Sequencer>,
+    pub(crate) sessions: Sessions,
+    pub(crate) dedup: Dedup,
+    pub(crate) lanes: Vec<Arc<Lane>>,
+    pub(crate) settings: RouterSettings,
+}
+
+impl Core {
+    /// The lane of a slot, by its number.
+    pub(crate) fn lane_number(&self, slot: u16) -> usize {
+        usize::from(slot) % self.lanes.len()
+    }
+
+    /// The lane that owns a channel.
+    pub(crate) fn lane_of(&self, app: AppUuid, channel_key: &str) -> &Arc<Lane> {
+        &self.lanes[self.lane_number(slot_of(app, channel_key))]
+    }
+
+    /// No message that is not durable yet has an id of an earlier instant, nor will one be given.
+    pub(crate) fn settled_before_ms(&self) -> u64 {
+        let now_ms = self.sequencer.now_ms();
+        self.lanes.iter().map(|lane| lane.writing_since_ms()).fold(now_ms, u64::min)
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.settings.call_timeout_ms)
+    }
+
+    /// The values of any number of rows, in the order of the keys.
+    pub(crate) async fn get_many(&self, mut keys: Vec<RowKey>) -> Result<Vec<Option<Bytes>>> {
+        let mut values = Vec::with_capacity(keys.len());
+        while keys.len() > SCAN_ROWS_MAX {
+            let rest = keys.split_off(SCAN_ROWS_MAX);
+            values.extend(timely(self.call_timeout(), self.store.get_many(keys)).await?);
+            keys = rest;
+        }
+        if !keys.is_empty() {
+            values.extend(timely(self.call_timeout(), self.store.get_many(keys)).await?);
+        }
+        Ok(values)
+    }
+
+    pub(crate) async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
+        timely(self.call_timeout(), self.store.scan(scan)).await
+    }
+
+    /// Every row of an ascending scan, page after page, up to `pages_max` pages of [`SCAN_ROWS_MAX`].
+    pub(crate) async fn scan_all(&self, mut scan: Scan, pages_max: usize) -> Result<Vec<Row>> {
+        scan.limit = SCAN_ROWS_MAX;
+        let mut rows = self.scan(scan.clone()).await?;
+        for _ in 1..pages_max {
+            if rows.is_empty() || rows.len() % SCAN_ROWS_MAX != 0 {
+                break;
+            }
+            // The next possible key is the last one with a zero byte behind it.
+            let last = rows.last().map_or(&[][..], |row| &row.clustering[..]);
+            scan.from = [last, &[0]].concat().into();
+            let page = self.scan(scan.clone()).await?;
+            if page.is_empty() {
+                break;
+            }
+            rows.extend(page);
+        }
+        Ok(rows)
+    }
+
+    /// Writes any number of mutations in order; those of one call of the store take effect together.
+    pub(crate) async fn write(&self, mut mutations: Vec<Mutation>) -> Result<()> {
+        while mutations.len() > WRITE_MUTATIONS_MAX {
+            let rest = mutations.split_off(WRITE_MUTATIONS_MAX);
+            timely(self.call_timeout(), self.store.write(mutations)).await?;
+            mutations = rest;
+        }
+        timely(self.call_timeout(), self.store.write(mutations)).await
+    }
+}

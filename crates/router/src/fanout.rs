@@ -1,0 +1,74 @@
+//! A message goes to the topics of its channel, and a topic to the gateways that have sessions for it: one call per
+//! gateway and batch, one event per user and gateway, however many devices there are.
+
+use std::sync::Arc;
+
+use bulkhead_model::AppUuid;
+use bulkhead_proto::router::{Delivery, GatewayEvent, Queue, gateway_event::Event};
+
+use crate::log::Entry;
+use crate::publish::Job;
+use crate::sessions::{Gateway, Sessions};
+
+/// The events of one batch, by gateway.
+pub(crate) struct Fanout<'a> {
+    sessions: &'a Sessions,
+    gateways: Vec<(Arc<Gateway>, Vec<GatewayEvent>)>,
+}
+
+/// Puts a message into the topics of the two users of its direct channel.
+pub(crate) fn deliver(fanout: &mut Fanout<'_>, job: &Job, entry: &Entry) {
+    let delivery = |user: &str, queue: &str, previous_id, except_device: &str, only_device: &str| Delivery {
+        app: job.request.app.clone(),
+        user: user.to_owned(),
+        queue: Some(Queue { name: queue.to_owned(), kind: job.to.kind }),
+        id: entry.id,
+        previous_id: if entry.transient { 0 } else { previous_id },
+        transient: entry.transient,
+        meta: entry.meta.clone(),
+        except_device: except_device.to_owned(),
+        only_device: only_device.to_owned(),
+    };
+    let (sender, receiver) = (&job.request.from_user, &job.to.name);
+    let (from_device, to_device) = (&job.request.from_device, &job.request.to_device);
+    if job.is_to_self() {
+        fanout.to(job.app, sender, || {
+            delivery(sender, receiver, entry.sender_previous_id, from_device, to_device)
+        });
+        return;
+    }
+    fanout.to(job.app, receiver, || delivery(receiver, sender, entry.receiver_previous_id, "", to_device));
+    if !job.is_hidden_from_sender() {
+        fanout.to(job.app, sender, || delivery(sender, receiver, entry.sender_previous_id, from_device, ""));
+    }
+}
+
+impl<'a> Fanout<'a> {
+    pub(crate) fn new(sessions: &'a Sessions) -> Self {
+        Self { sessions, gateways: Vec::new() }
+    }
+
+    /// Hands every gateway its events.
+    pub(crate) fn send(self) {
+        for (gateway, events) in self.gateways {
+            gateway.sink.deliver(events);
+        }
+    }
+
+    fn to(&mut self, app: AppUuid, user: &str, delivery: impl FnOnce() -> Delivery) {
+        let mut gateways = self.sessions.gateways_of(app, user);
+        let Some(last) = gateways.pop() else { return };
+        let event = GatewayEvent { event: Some(Event::Delivery(delivery())) };
+        for gateway in gateways {
+            self.add(gateway, event.clone());
+        }
+        self.add(last, event);
+    }
+
+    fn add(&mut self, gateway: Arc<Gateway>, event: GatewayEvent) {
+        match self.gateways.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &gateway)) {
+            Some((_, events)) => events.push(event),
+            None => self.gateways.push((gateway, vec![event])),
+        }
+    }
+}

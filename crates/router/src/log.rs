@@ -1,0 +1,225 @@
+//! One batch becomes rows: ids are given, conversations move on, and everything that must be durable together is put into
+//! one list of mutations. The batch works on copies; [`Batch::finish`] tells the lane what is durable.
+
+use std::collections::HashMap;
+
+use bulkhead_model::{AppUuid, MessageId, Result};
+use bulkhead_proto::records::{Conversation, Message, MessageKind, Sent};
+use bulkhead_proto::router::Published;
+use bulkhead_store::Mutation;
+use bytes::Bytes;
+
+use crate::conversation::{Mark, Place};
+use crate::directory::AppFacts;
+use crate::keys::{CursorKey, StandingKey, message_row};
+use crate::lane::{State, put};
+use crate::load::Facts;
+use crate::meta::{self, Address, MetaParts};
+use crate::publish::Job;
+use crate::{edit, judge, recall};
+
+/// A message that has its place in the channel.
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    pub(crate) timestamp_ms: u64,
+    /// The id before it in the sender's view.
+    pub(crate) sender_previous_id: u64,
+    /// The id before it in the receiver's view.
+    pub(crate) receiver_previous_id: u64,
+    pub(crate) meta: Bytes,
+    pub(crate) notify: Bytes,
+    pub(crate) transient: bool,
+}
+
+impl Entry {
+    pub(crate) fn published(&self) -> Published {
+        Published {
+            id: self.id,
+            timestamp_ms: self.timestamp_ms,
+            previous_id: self.sender_previous_id,
+            duplicate: false,
+            notify: self.notify.clone(),
+            transient: self.transient,
+        }
+    }
+}
+
+/// What a message does to another one.
+pub(crate) struct Change {
+    /// The other message as it is afterwards.
+    pub(crate) target: Message,
+    /// The payload that is delivered instead of the sender's.
+    pub(crate) payload: Option<Bytes>,
+    /// The JSON of the acknowledgement.
+    pub(crate) notify: Bytes,
+}
+
+/// A batch that is being put together.
+pub(crate) struct Batch {
+    facts: Facts,
+    now_ms: u64,
+    mutations: Vec<Mutation>,
+    touched: HashMap<StandingKey, Vec<Mark>>,
+    moved: HashMap<CursorKey, Place>,
+}
+
+impl Batch {
+    pub(crate) fn new(facts: Facts, now_ms: u64, messages: usize) -> Self {
+        let mutations = Vec::with_capacity(messages * 3);
+        let touched = HashMap::with_capacity(messages);
+        Self { facts, now_ms, mutations, touched, moved: HashMap::new() }
+    }
+
+    /// Judges a message and gives it its place. `last_id` is the last id of its slot; it moves even if the batch fails.
+    pub(crate) fn add(&mut self, job: &Job, last_id: &mut MessageId) -> Result<Entry> {
+        let app = self.app(job.app)?;
+        judge::may_send(job, &self.facts)?;
+        let change = self.change(job, &app)?;
+        *last_id = last_id.next(self.now_ms, job.slot);
+        let id = *last_id;
+        let payload =
+            change.as_ref().and_then(|change| change.payload.as_ref()).unwrap_or(&job.request.payload);
+        let meta = meta::encode(&MetaParts {
+            app_key: &app.app_key,
+            id: id.0,
+            from: Address {
+                kind: bulkhead_model::ChannelKind::Direct,
+                name: &job.request.from_user,
+                device: &job.request.from_device,
+            },
+            to: Address { kind: job.channel.kind(), name: &job.to.name, device: &job.request.to_device },
+            timestamp_ms: id.unix_ms(),
+            payload,
+            ext: &job.request.meta_ext,
+        });
+        let mut entry = Entry {
+            id: id.0,
+            timestamp_ms: id.unix_ms(),
+            sender_previous_id: self.standing(&job.sender_standing).last_id,
+            receiver_previous_id: 0,
+            meta,
+            notify: change.as_ref().map(|change| change.notify.clone()).unwrap_or_default(),
+            transient: job.request.online_only,
+        };
+        if entry.transient {
+            return Ok(entry);
+        }
+        if let Some(change) = change {
+            let target_id = job.request.target_id;
+            let key = message_row(job.app, &job.channel_key, target_id);
+            self.mutations.push(put(key, &change.target));
+            self.facts.targets.insert((job.app, job.channel_key.clone(), target_id), Some(change.target));
+        }
+        self.store(job, &entry);
+        if let Some(receiver) = job.receiver_standing.as_ref().filter(|_| !job.is_to_self()) {
+            entry.receiver_previous_id = self.advance(receiver, entry.id, job.is_chat());
+        }
+        if !job.is_hidden_from_sender() {
+            self.advance(&job.sender_standing, entry.id, job.is_chat() && job.is_to_self());
+            self.sender_has(job, &entry);
+        }
+        Ok(entry)
+    }
+
+    /// Whether the batch writes this conversation itself.
+    pub(crate) fn writes(&self, key: &StandingKey) -> bool {
+        self.touched.contains_key(key)
+    }
+
+    /// Adds the rows of the conversations, one for each however many messages it got, and hands the list over.
+    pub(crate) fn take_mutations(&mut self) -> Vec<Mutation> {
+        for key in self.touched.keys() {
+            self.mutations.push(put(key.row(), &self.facts.standings[key]));
+        }
+        std::mem::take(&mut self.mutations)
+    }
+
+    /// Tells the lane what is durable now. After a failure it forgets what the batch touched, because the rows may have
+    /// been written all the same.
+    pub(crate) fn finish(self, state: &mut State, durable: bool) {
+        for (key, marks) in self.touched {
+            if durable {
+                let row = self.facts.standings[&key];
+                state.standing_written(key, row, marks);
+            } else {
+                state.standings.remove(&key);
+            }
+        }
+        if durable {
+            for (key, place) in self.moved {
+                let cursor = (place.id, place.incoming);
+                state.put_place(&key, place, |kept| kept.advance(cursor));
+            }
+        }
+    }
+
+    fn app(&self, app: AppUuid) -> Result<std::sync::Arc<AppFacts>> {
+        match self.facts.apps.get(&app) {
+            Some(found) => found.clone(),
+            None => Err(bulkhead_model::ErrorKind::AppNotFound.into()),
+        }
+    }
+
+    fn change(&self, job: &Job, app: &AppFacts) -> Result<Option<Change>> {
+        if !matches!(job.kind, MessageKind::Recall | MessageKind::Edit) {
+            return Ok(None);
+        }
+        let key = (job.app, job.channel_key.clone(), job.request.target_id);
+        let target = self.facts.targets.get(&key).and_then(Option::as_ref);
+        if job.kind == MessageKind::Recall {
+            recall::recall(job, target, app, self.now_ms).map(Some)
+        } else {
+            edit::edit(job, target, self.now_ms).map(Some)
+        }
+    }
+
+    fn standing(&self, key: &StandingKey) -> Conversation {
+        self.facts.standings.get(key).copied().unwrap_or_default()
+    }
+
+    /// The message's own row and the memory of its client id.
+    fn store(&mut self, job: &Job, entry: &Entry) {
+        let row = Message {
+            meta: entry.meta.clone(),
+            from_user: job.request.from_user.clone(),
+            from_device: job.request.from_device.clone(),
+            timestamp_ms: entry.timestamp_ms,
+            kind: job.kind.into(),
+            content: job.content.into(),
+            only_device: job.request.to_device.clone(),
+            hidden_from_sender: job.is_hidden_from_sender(),
+            history_hidden_for: job.request.history_hidden_for.clone(),
+            edits: 0,
+            recalled: false,
+        };
+        self.mutations.push(put(message_row(job.app, &job.channel_key, entry.id), &row));
+        if let Some(sender) = &job.sender {
+            let sent = Sent { id: entry.id, timestamp_ms: entry.timestamp_ms, notify: entry.notify.clone() };
+            self.mutations.push(put(sender.row(job.request.client_id), &sent));
+        }
+    }
+
+    /// Moves a user's view of the channel on and answers the id that was its last.
+    fn advance(&mut self, key: &StandingKey, id: u64, counts: bool) -> u64 {
+        let row = self.facts.standings.entry(key.clone()).or_default();
+        let previous_id = std::mem::replace(&mut row.last_id, id);
+        row.incoming += u64::from(counts);
+        let mark = (id, row.incoming);
+        self.touched.entry(key.clone()).or_default().push(mark);
+        previous_id
+    }
+
+    /// A device has what it sent itself; with that it stays caught up, if it was.
+    fn sender_has(&mut self, job: &Job, entry: &Entry) {
+        let Some(key) = &job.sender_cursor else { return };
+        let Some(place) = self.facts.places.get_mut(key) else { return };
+        if place.id < entry.sender_previous_id {
+            return;
+        }
+        let Some(row) = self.facts.standings.get_mut(&job.sender_standing) else { return };
+        place.advance((entry.id, row.incoming));
+        self.moved.insert(key.clone(), place.clone());
+        row.taken_id = entry.id;
+        row.taken_incoming = row.incoming;
+    }
+}

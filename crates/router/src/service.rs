@@ -1,0 +1,207 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
+use bulkhead_model::{AppUuid, Clock, ErrorKind, Region, Result};
+use bulkhead_proto::router::{
+    CloseSessionRequest, ConfirmRequest, DeviceList, DisconnectRequest, Disconnected, HistoryRequest,
+    MessageDelivered, MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession, Page,
+    PresenceList, PresenceRequest, PublishRequest, PullRequest, SessionRequest, UnreadQueues, UserRequest,
+};
+use bulkhead_store::{SCAN_ROWS_MAX, Store};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::RouterSettings;
+use crate::core::Core;
+use crate::dedup::Dedup;
+use crate::directory::Directory;
+use crate::lane::Lane;
+use crate::publish::Job;
+use crate::sequence::Sequencer;
+use crate::sessions::Sessions;
+use crate::worker::Worker;
+use crate::{confirm, forget_user, history, open_session, publish, pull, status};
+
+/// Longest name of a gateway, in bytes.
+const GATEWAY_NAME_BYTES_MAX: usize = 128;
+
+/// Users of one question about presence.
+const PRESENCE_USERS_MAX: usize = 100;
+
+/// What the router stands on.
+pub struct RouterDependencies {
+    pub region: Region,
+    pub store: Arc<dyn Store>,
+    /// Asked whether apps and users exist.
+    pub auth: Arc<dyn AuthApi>,
+    pub clock: Arc<dyn Clock>,
+    pub settings: RouterSettings,
+}
+
+/// The router of a region. See the crate's documentation.
+pub struct RouterService {
+    core: Arc<Core>,
+    queues: Vec<mpsc::Sender<Job>>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    stop: CancellationToken,
+}
+
+impl RouterService {
+    /// Takes the ids over from an earlier router and starts the lanes. `InvalidArgument` for settings outside their
+    /// bounds; `Conflict` when others keep taking over; what the store answers.
+    pub async fn start(dependencies: RouterDependencies) -> Result<Arc<Self>> {
+        let RouterDependencies { region, store, auth, clock, settings } = dependencies;
+        check(&settings)?;
+        let call_timeout = Duration::from_millis(settings.call_timeout_ms);
+        let sequencer = Sequencer::take_over(store.clone(), clock, call_timeout).await?;
+        let lane = || Arc::new(Lane::new(settings.cached_conversations_max));
+        let core = Arc::new(Core {
+            store,
+            directory: Directory::new(auth, region, call_timeout),
+            sequencer,
+            sessions: Sessions::new(),
+            dedup: Dedup::new(settings.cached_senders_max),
+            lanes: (0..settings.lanes).map(|_| lane()).collect(),
+            settings,
+        });
+        let stop = CancellationToken::new();
+        let mut queues = Vec::with_capacity(settings.lanes);
+        let mut workers = Vec::with_capacity(settings.lanes);
+        for lane in &core.lanes {
+            let (queue, queued) = mpsc::channel(settings.queue_messages_max);
+            queues.push(queue);
+            workers.push(tokio::spawn(Worker::new(core.clone(), lane.clone(), queued, stop.clone()).run()));
+        }
+        Ok(Arc::new(Self { core, queues, workers: Mutex::new(workers), stop }))
+    }
+
+    /// Refuses new messages, finishes what is queued, writes what is known about cursors, and leaves the ids to a
+    /// successor without a gap. Gateways that are still attached are told.
+    pub async fn drain(&self) {
+        self.stop.cancel();
+        let workers = std::mem::take(&mut *self.workers.lock());
+        if workers.is_empty() {
+            return;
+        }
+        for worker in workers {
+            if worker.await.is_err() {
+                tracing::error!("a lane of the router has panicked");
+            }
+        }
+        if let Err(error) = self.core.sequencer.finish().await {
+            tracing::warn!(%error, "the ceiling of ids could not be lowered");
+        }
+        self.core.sessions.detach_all();
+    }
+}
+
+impl Drop for RouterService {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[async_trait]
+impl RouterApi for RouterService {
+    async fn attach(&self, gateway: &str, sink: Arc<dyn DeliverySink>) -> Result<()> {
+        if gateway.is_empty() || gateway.len() > GATEWAY_NAME_BYTES_MAX {
+            return Err(ErrorKind::InvalidArgument.with("a gateway's name is 1-128 bytes"));
+        }
+        if self.stop.is_cancelled() {
+            return Err(ErrorKind::Unavailable.into());
+        }
+        self.core.sessions.attach(gateway, sink);
+        Ok(())
+    }
+
+    async fn detach(&self, gateway: &str) -> Result<()> {
+        self.core.sessions.detach(gateway);
+        Ok(())
+    }
+
+    fn publish(&self, request: PublishRequest) -> PendingPublish {
+        publish::publish(&self.core, &self.queues, request)
+    }
+
+    async fn open_session(&self, request: OpenSessionRequest) -> Result<OpenedSession> {
+        open_session::open_session(&self.core, request).await
+    }
+
+    async fn close_session(&self, request: CloseSessionRequest) -> Result<()> {
+        confirm::close_session(&self.core, request)
+    }
+
+    async fn unread(&self, request: SessionRequest) -> Result<UnreadQueues> {
+        open_session::unread(&self.core, request).await
+    }
+
+    async fn pull(&self, request: PullRequest) -> Result<Page> {
+        pull::pull(&self.core, request).await
+    }
+
+    async fn confirm(&self, request: ConfirmRequest) -> Result<()> {
+        confirm::confirm(&self.core, request).await
+    }
+
+    async fn history(&self, request: HistoryRequest) -> Result<Page> {
+        history::history(&self.core, request).await
+    }
+
+    async fn devices(&self, request: UserRequest) -> Result<DeviceList> {
+        let app = AppUuid::from_slice(&request.app)?;
+        Ok(DeviceList { devices: self.core.sessions.devices(app, &request.user) })
+    }
+
+    async fn presence(&self, request: PresenceRequest) -> Result<PresenceList> {
+        let app = AppUuid::from_slice(&request.app)?;
+        if request.users.len() > PRESENCE_USERS_MAX {
+            return Err(ErrorKind::InvalidArgument.with("at most 100 users at once"));
+        }
+        let online = request.users.iter().map(|user| self.core.sessions.is_online(app, user)).collect();
+        Ok(PresenceList { online })
+    }
+
+    async fn disconnect(&self, request: DisconnectRequest) -> Result<Disconnected> {
+        let app = AppUuid::from_slice(&request.app)?;
+        let ended = self.core.sessions.disconnect(app, &request.user, &request.device, request.reason());
+        Ok(Disconnected { sessions: u32::try_from(ended).unwrap_or(u32::MAX) })
+    }
+
+    async fn offline_count(&self, request: UserRequest) -> Result<OfflineCount> {
+        status::offline_count(&self.core, request).await
+    }
+
+    async fn message_status(&self, request: MessageStatusRequest) -> Result<MessageDelivered> {
+        status::message_status(&self.core, request).await
+    }
+
+    async fn forget_user(&self, request: UserRequest) -> Result<()> {
+        forget_user::forget_user(&self.core, request).await
+    }
+}
+
+fn check(settings: &RouterSettings) -> Result<()> {
+    let RouterSettings {
+        lanes,
+        queue_messages_max,
+        batch_messages_max,
+        cached_conversations_max,
+        cached_senders_max,
+        flush_interval_ms,
+        call_timeout_ms,
+    } = *settings;
+    let counts =
+        [lanes, queue_messages_max, batch_messages_max, cached_conversations_max, cached_senders_max];
+    if counts.contains(&0)
+        || flush_interval_ms == 0
+        || call_timeout_ms == 0
+        || batch_messages_max > SCAN_ROWS_MAX
+    {
+        return Err(ErrorKind::InvalidArgument.with("a setting of the router is outside its bounds"));
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Who is connected, and through which gateway.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use bulkhead_api::DeliverySink;
+use bulkhead_model::limits::DEVICES_PER_PLATFORM_MAX;
+use bulkhead_model::{AppUuid, ErrorKind, Result};
+use bulkhead_proto::router::{
+    GatewayEvent, Kick, KickReason, OnlineDevice, OpenSessionRequest, gateway_event::Event,
+};
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+const PARTS: usize = 64;
+
+/// Sessions of one user; more are refused, whatever their platforms.
+const SESSIONS_PER_USER_MAX: usize = 64;
+
+/// An attached gateway.
+pub(crate) struct Gateway {
+    pub(crate) sink: Arc<dyn DeliverySink>,
+}
+
+struct Session {
+    number: u64,
+    gateway: Arc<Gateway>,
+    device: String,
+    platform: String,
+    name: String,
+    uuid: String,
+}
+
+/// Sessions in the order in which they were opened.
+type Part = HashMap<(AppUuid, String), Vec<Session>>;
+
+/// Every session of the region.
+pub(crate) struct Sessions {
+    gateways: RwLock<HashMap<String, Arc<Gateway>>>,
+    hasher: RandomState,
+    parts: Vec<Mutex<Part>>,
+}
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self {
+            gateways: RwLock::default(),
+            hasher: RandomState::new(),
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Attaches a gateway; the sessions of one that had the same name are forgotten.
+    pub(crate) fn attach(&self, name: &str, sink: Arc<dyn DeliverySink>) {
+        let old = self.gateways.write().insert(name.to_owned(), Arc::new(Gateway { sink }));
+        if let Some(old) = old {
+            self.forget_gateway(&old);
+        }
+    }
+
+    /// Forgets a gateway and its sessions.
+    pub(crate) fn detach(&self, name: &str) {
+        let gone = self.gateways.write().remove(name);
+        if let Some(gone) = gone {
+            self.forget_gateway(&gone);
+        }
+    }
+
+    /// Forgets all gateways and tells them.
+    pub(crate) fn detach_all(&self) {
+        let gone = std::mem::take(&mut *self.gateways.write());
+        for gateway in gone.into_values() {
+            self.forget_gateway(&gateway);
+            gateway.sink.detached();
+        }
+    }
+
+    /// Registers a session. The sessions that it replaces or forces out are gone from here and are told.
+    pub(crate) fn open(&self, app: AppUuid, request: &OpenSessionRequest) -> Result<()> {
+        let unattached = || ErrorKind::Unavailable.with("the gateway is not attached");
+        // Held until the session is in, so that a gateway that detaches meanwhile cannot leave it behind.
+        let gateways = self.gateways.read();
+        let gateway = gateways.get(&request.gateway).ok_or_else(unattached)?.clone();
+        let session = Session {
+            number: request.session,
+            gateway,
+            device: request.device.clone(),
+            platform: request.platform.clone(),
+            name: request.device_name.clone(),
+            uuid: request.device_uuid.clone(),
+        };
+        let mut gone = Vec::new();
+        let user = (app, request.user.clone());
+        let mut part = self.part(&user).lock();
+        let sessions = part.entry(user).or_default();
+        // A page that was reloaded: the old session of the same device is over, which is no news to its user.
+        while let Some(same) = sessions.iter().position(|session| session.device == request.device) {
+            gone.push((sessions.remove(same), KickReason::Unspecified));
+        }
+        let of_platform = |session: &Session| session.platform == request.platform;
+        while sessions.iter().filter(|session| of_platform(session)).count() >= DEVICES_PER_PLATFORM_MAX {
+            let oldest = sessions.iter().position(of_platform).unwrap_or_default();
+            gone.push((sessions.remove(oldest), KickReason::AnotherDevice));
+        }
+        if sessions.len() >= SESSIONS_PER_USER_MAX {
+            return Err(ErrorKind::PlanLimitReached.with("too many sessions of one user"));
+        }
+        sessions.push(session);
+        // Under the lock, so that two logins cannot have their kicks arrive in the wrong order.
+        for (session, reason) in gone {
+            let detail = if reason == KickReason::AnotherDevice { request.login_ext.as_str() } else { "" };
+            kick(app, &request.user, &session, reason, detail);
+        }
+        Ok(())
+    }
+
+    /// Forgets one session; answers whether it was there.
+    pub(crate) fn close(&self, app: AppUuid, user: &str, number: u64) -> bool {
+        self.take(app, user, |session| session.number == number).len() == 1
+    }
+
+    /// Ends the sessions of a user on one device, or on all when `device` is empty. Answers how many.
+    pub(crate) fn disconnect(&self, app: AppUuid, user: &str, device: &str, reason: KickReason) -> usize {
+        let gone = self.take(app, user, |session| device.is_empty() || session.device == device);
+        gone.iter().for_each(|session| kick(app, user, session, reason, ""));
+        gone.len()
+    }
+
+    pub(crate) fn is_online(&self, app: AppUuid, user: &str) -> bool {
+        let user = (app, user.to_owned());
+        self.part(&user).lock().contains_key(&user)
+    }
+
+    pub(crate) fn devices(&self, app: AppUuid, user: &str) -> Vec<OnlineDevice> {
+        let user = (app, user.to_owned());
+        let part = self.part(&user).lock();
+        let sessions = part.get(&user).map(Vec::as_slice).unwrap_or_default();
+        let device = |session: &Session| OnlineDevice {
+            device: session.device.clone(),
+            device_uuid: session.uuid.clone(),
+            device_name: session.name.clone(),
+            platform: session.platform.clone(),
+        };
+        sessions.iter().map(device).collect()
+    }
+
+    /// The gateways through which a user is connected, each once.
+    pub(crate) fn gateways_of(&self, app: AppUuid, user: &str) -> Vec<Arc<Gateway>> {
+        let user = (app, user.to_owned());
+        let part = self.part(&user).lock();
+        let mut gateways: Vec<Arc<Gateway>> = Vec::new();
+        for session in part.get(&user).map(Vec::as_slice).unwrap_or_default() {
+            if !gateways.iter().any(|known| Arc::ptr_eq(known, &session.gateway)) {
+                gateways.push(session.gateway.clone());
+            }
+        }
+        gateways
+    }
+
+    fn part(&self, user: &(AppUuid, String)) -> &Mutex<Part> {
+        &self.parts[self.hasher.hash_one(user) as usize % PARTS]
+    }
+
+    fn take(&self, app: AppUuid, user: &str, gone: impl Fn(&Session) -> bool) -> Vec<Session> {
+        let user = (app, user.to_owned());
+        let mut part = self.part(&user).lock();
+        let Some(sessions) = part.get_mut(&user) else { return Vec::new() };
+        let taken = sessions.extract_if(.., |session| gone(session)).collect();
+        if sessions.is_empty() {
+            part.remove(&user);
+        }
+        taken
+    }
+
+    fn forget_gateway(&self, gone: &Arc<Gateway>) {
+        for part in &self.parts {
+            part.lock().retain(|_, sessions| {
+                sessions.retain(|session| !Arc::ptr_eq(&session.gateway, gone));
+                !sessions.is_empty()
+            });
+        }
+    }
+}
+
+fn kick(app: AppUuid, user: &str, session: &Session, reason: KickReason, detail: &str) {
+    let kick = Kick {
+        app: Bytes::copy_from_slice(&app.0),
+        user: user.to_owned(),
+        session: session.number,
+        device: session.device.clone(),
+        reason: reason.into(),
+        detail: detail.to_owned(),
+    };
+    metrics::counter!("bulkhead_router_kicks_total").increment(1);
+    session.gateway.sink.deliver(vec![GatewayEvent { event: Some(Event::Kick(kick)) }]);
+}
