@@ -1,1 +1,23 @@
-//! The auth service: credentials, tokens, users, apps.
+//! The auth service: the only one that judges a credential.
+//!
+//! It keeps apps and users, issues and revokes opaque tokens, and verifies AccessToken2 against an app's certificates.
+//! A verdict is remembered by the hash of the token, so that the second use of a token costs a look-up; what a verdict
+//! depends on (the app's certificates, the user's state) is looked at each time. Secrets are kept as hashes: SHA-256 for what
+//! is random (tokens, client secrets), argon2id for what people choose.
+
+mod access_token;
+mod authenticate;
+mod create_app;
+mod find_app;
+mod grants;
+mod opaque_token;
+mod passwords;
+mod register;
+mod rows;
+mod service;
+mod settings;
+mod update_app;
+mod users;
+
+pub use service::AuthService;
+pub use settings::{AuthSettings, PasswordSettings};

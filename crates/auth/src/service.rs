@@ -1,0 +1,133 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bulkhead_api::AuthApi;
+use bulkhead_model::{AppUuid, Clock, Entropy, Region, Result};
+use bulkhead_proto::auth::{
+    AppList, AuthenticateRequest, ClientCredentialsGrant, CreateAppRequest, CreatedApp, FindAppRequest,
+    GrantedToken, Identity, InheritGrant, ListAppsRequest, ListUsersRequest, PasswordGrant,
+    RegisterUsersRequest, RegisteredUsers, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList,
+    UserRequest,
+};
+use bulkhead_proto::records::{App, User};
+use bulkhead_store::Store;
+use moka::sync::Cache;
+
+use crate::AuthSettings;
+use crate::authenticate::Verdict;
+use crate::passwords::Passwords;
+
+/// Apps, users and credentials of one region.
+pub struct AuthService {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) region: Region,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) passwords: Passwords,
+    pub(crate) apps: Cache<AppUuid, Arc<App>>,
+    /// AppKeys, and App IDs in lower case, to the app's identity.
+    pub(crate) names: Cache<String, AppUuid>,
+    pub(crate) users: Cache<(AppUuid, String), Arc<User>>,
+    pub(crate) verdicts: Cache<[u8; 32], Verdict>,
+}
+
+impl AuthService {
+    /// The service on a store.
+    pub fn new(
+        store: Arc<dyn Store>,
+        region: Region,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: AuthSettings,
+    ) -> Arc<Self> {
+        let life = Duration::from_millis(settings.cache_ttl_ms);
+        Arc::new(Self {
+            store,
+            region,
+            clock,
+            entropy: entropy.clone(),
+            passwords: Passwords::new(settings.passwords, entropy),
+            apps: cache(settings.apps_cached_max, life),
+            names: cache(2 * settings.apps_cached_max, life),
+            users: cache(settings.users_cached_max, life),
+            verdicts: cache(settings.tokens_cached_max, life),
+        })
+    }
+}
+
+fn cache<K, V>(entries_max: u64, life: Duration) -> Cache<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(entries_max).time_to_live(life).build()
+}
+
+#[async_trait]
+impl AuthApi for AuthService {
+    async fn create_app(&self, request: CreateAppRequest) -> Result<CreatedApp> {
+        self.make_app(request).await
+    }
+
+    async fn list_apps(&self, request: ListAppsRequest) -> Result<AppList> {
+        self.page_of_apps(request).await
+    }
+
+    async fn find_app(&self, request: FindAppRequest) -> Result<App> {
+        self.look_up_app(request).await.map(Arc::unwrap_or_clone)
+    }
+
+    async fn update_app(&self, request: UpdateAppRequest) -> Result<App> {
+        self.change_app(request).await
+    }
+
+    async fn authenticate(&self, request: AuthenticateRequest) -> Result<Identity> {
+        self.judge(&request).await
+    }
+
+    async fn grant_client_credentials(&self, request: ClientCredentialsGrant) -> Result<GrantedToken> {
+        self.grant_to_client(request).await
+    }
+
+    async fn grant_password(&self, request: PasswordGrant) -> Result<GrantedToken> {
+        self.grant_for_password(request).await
+    }
+
+    async fn grant_inherit(&self, request: InheritGrant) -> Result<GrantedToken> {
+        self.grant_on_behalf(request).await
+    }
+
+    async fn exchange_token(&self, request: AuthenticateRequest) -> Result<GrantedToken> {
+        self.exchange(request).await
+    }
+
+    async fn revoke_token(&self, request: RevokeTokenRequest) -> Result<()> {
+        self.revoke_opaque(request).await
+    }
+
+    async fn revoke_user_tokens(&self, request: UserRequest) -> Result<()> {
+        self.cut_tokens(request).await
+    }
+
+    async fn register_users(&self, request: RegisterUsersRequest) -> Result<RegisteredUsers> {
+        self.register(request).await
+    }
+
+    async fn find_user(&self, request: UserRequest) -> Result<User> {
+        let app = AppUuid::from_slice(&request.app)?;
+        self.user(app, &request.user).await.map(Arc::unwrap_or_clone)
+    }
+
+    async fn list_users(&self, request: ListUsersRequest) -> Result<UserList> {
+        self.page_of_users(request).await
+    }
+
+    async fn update_user(&self, request: UpdateUserRequest) -> Result<User> {
+        self.change_user(request).await
+    }
+
+    async fn delete_user(&self, request: UserRequest) -> Result<User> {
+        self.remove_user(request).await
+    }
+}

@@ -1,0 +1,152 @@
+//! Finds, lists, changes and deletes users.
+
+use std::sync::Arc;
+
+use bulkhead_model::{AppUuid, ErrorKind, Result, fold_username};
+use bulkhead_proto::auth::update_user_request::Change;
+use bulkhead_proto::auth::{ListUsersRequest, UpdateUserRequest, UserList, UserRequest};
+use bulkhead_proto::records::User;
+use bulkhead_store::{Mutation, Scan, Scope, tables};
+use bytes::Bytes;
+use prost::Message;
+
+use crate::register::check_nickname;
+use crate::{AuthService, rows};
+
+/// Most users of one page.
+const PAGE_MAX: u32 = 100;
+
+/// Attempts at a change that meets other changes of the same user.
+const ATTEMPTS_MAX: usize = 8;
+
+impl AuthService {
+    /// A user by name in any case, or by the text form of the registration UUID.
+    pub(crate) async fn user(&self, app: AppUuid, name: &str) -> Result<Arc<User>> {
+        let name = fold_username(name);
+        if name.is_empty() || name.len() > bulkhead_model::USERNAME_BYTES_MAX {
+            return Err(ErrorKind::UserNotFound.into());
+        }
+        let key = (app, name);
+        if let Some(user) = self.users.get(&key) {
+            return Ok(user);
+        }
+        let user = match rows::read::<User>(&*self.store, rows::user(app, &key.1)).await? {
+            Some(user) => user,
+            None => self.user_of_uuid(app, &key.1).await?.ok_or(ErrorKind::UserNotFound)?,
+        };
+        let user = Arc::new(user);
+        // Under the username only, so that a change has one entry to drop.
+        self.users.insert((app, user.username.clone()), user.clone());
+        Ok(user)
+    }
+
+    async fn user_of_uuid(&self, app: AppUuid, text: &str) -> Result<Option<User>> {
+        let digits: String = text.chars().filter(|digit| *digit != '-').collect();
+        let mut uuid = [0u8; 16];
+        if text.len() != 36 || hex::decode_to_slice(digits, &mut uuid).is_err() {
+            return Ok(None);
+        }
+        let Some(username) = self.store.get(rows::user_uuid(app, &uuid)).await? else { return Ok(None) };
+        let username = String::from_utf8_lossy(&username).into_owned();
+        rows::read(&*self.store, rows::user(app, &username)).await
+    }
+
+    pub(crate) async fn page_of_users(&self, request: ListUsersRequest) -> Result<UserList> {
+        let app = AppUuid::from_slice(&request.app)?;
+        if !(1..=PAGE_MAX).contains(&request.limit) {
+            return Err(ErrorKind::InvalidArgument.with("limit must be 1-100"));
+        }
+        let mut from =
+            hex::decode(&request.cursor).map_err(|_| ErrorKind::InvalidArgument.with("not a cursor"))?;
+        if !from.is_empty() {
+            from.push(0);
+        }
+        let limit = request.limit as usize;
+        let scan = Scan {
+            table: &tables::USERS_BY_TIME,
+            scope: Scope::App(app),
+            partition: rows::USERS_PARTITION,
+            from: from.into(),
+            to: Bytes::new(),
+            descending: false,
+            // One more tells whether there is a next page.
+            limit: limit + 1,
+        };
+        let mut found = self.store.scan(scan).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = match found.last() {
+            Some(last) if more => hex::encode(&last.clustering),
+            _ => String::new(),
+        };
+        let keys = found.iter().map(|row| rows::user(app, &String::from_utf8_lossy(&row.value))).collect();
+        let users = self.store.get_many(keys).await?;
+        let users = users.into_iter().flatten().map(rows::decode).collect::<Result<_>>()?;
+        Ok(UserList { users, next_cursor })
+    }
+
+    pub(crate) async fn change_user(&self, request: UpdateUserRequest) -> Result<User> {
+        let app = AppUuid::from_slice(&request.app)?;
+        let change = match request.change.ok_or(ErrorKind::InvalidArgument)? {
+            Change::Password(password) if password.is_empty() => {
+                return Err(ErrorKind::InvalidArgument.with("password is empty"));
+            }
+            // Hashed before the loop: it costs milliseconds.
+            Change::Password(password) => Change::Password(self.password_hash(password).await?),
+            other => other,
+        };
+        if let Change::Nickname(nickname) = &change {
+            check_nickname(nickname)?;
+        }
+        let now_ms = self.clock.now_ms();
+        self.rewrite(app, &request.user, |user| {
+            user.modified_ms = now_ms;
+            match &change {
+                Change::Password(hash) => {
+                    user.password_hash.clone_from(hash);
+                    user.tokens_valid_from_ms = now_ms;
+                }
+                Change::Activated(activated) => user.activated = *activated,
+                Change::Nickname(nickname) => user.nickname = Some(nickname.clone()),
+                Change::NotificationDisplayStyle(style) => user.notification_display_style = Some(*style),
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn cut_tokens(&self, request: UserRequest) -> Result<()> {
+        let app = AppUuid::from_slice(&request.app)?;
+        let now_ms = self.clock.now_ms();
+        self.rewrite(app, &request.user, |user| user.tokens_valid_from_ms = now_ms).await.map(drop)
+    }
+
+    pub(crate) async fn remove_user(&self, request: UserRequest) -> Result<User> {
+        let app = AppUuid::from_slice(&request.app)?;
+        let user = self.user(app, &request.user).await?;
+        self.store
+            .write(vec![
+                Mutation::Delete(rows::user_by_time(app, user.registration_key.clone())),
+                Mutation::Delete(rows::user_uuid(app, &user.uuid)),
+                Mutation::Delete(rows::user(app, &user.username)),
+            ])
+            .await?;
+        self.users.invalidate(&(app, user.username.clone()));
+        Ok(Arc::unwrap_or_clone(user))
+    }
+
+    /// Changes a user's record, whoever else changes it at the same time.
+    async fn rewrite(&self, app: AppUuid, name: &str, change: impl Fn(&mut User)) -> Result<User> {
+        let username = self.user(app, name).await?.username.clone();
+        let key = rows::user(app, &username);
+        for _ in 0..ATTEMPTS_MAX {
+            let stored = self.store.get(key.clone()).await?.ok_or(ErrorKind::UserNotFound)?;
+            let mut user: User = rows::decode(stored.clone())?;
+            change(&mut user);
+            if self.store.compare_and_set(key.clone(), Some(stored), user.encode_to_vec().into()).await? {
+                self.users.invalidate(&(app, username));
+                return Ok(user);
+            }
+        }
+        Err(ErrorKind::Conflict.into())
+    }
+}
