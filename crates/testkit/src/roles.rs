@@ -1,0 +1,96 @@
+//! The roles as separate processes on one folder.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::Process;
+
+/// The order of start; a stop goes the other way round.
+const ROLES: [&str; 4] = ["storage", "auth", "router", "gateway"];
+
+/// Starts the four roles on the data that `bulkhead dev` left in `folder/data`, with clients at `port`.
+pub(crate) fn start(
+    binary: &Path,
+    folder: &Path,
+    region: &str,
+    port: u16,
+) -> Result<Vec<(&'static str, Process)>> {
+    let [auth, router, storage] = free_ports()?;
+    let config = folder.join("roles.toml");
+    let data = folder.join("data");
+    std::fs::write(
+        &config,
+        format!(
+            r#"region = "{region}"
+
+[log]
+filter = "debug"
+
+[gateway]
+listen = "127.0.0.1:{port}"
+
+[auth]
+listen = "127.0.0.1:{auth}"
+
+[router]
+listen = "127.0.0.1:{router}"
+
+[storage]
+listen = "127.0.0.1:{storage}"
+data_dir = "{data}"
+region_key_file = "{data}/region.key"
+
+[endpoints.auth]
+url = "http://127.0.0.1:{auth}"
+region = "{region}"
+
+[endpoints.router]
+url = "http://127.0.0.1:{router}"
+region = "{region}"
+
+[endpoints.storage]
+url = "http://127.0.0.1:{storage}"
+region = "{region}"
+"#,
+            data = data.display(),
+        ),
+    )?;
+    let mut processes = Vec::with_capacity(ROLES.len());
+    for role in ROLES {
+        let arguments = [role.to_owned(), "--config".to_owned(), config.display().to_string()];
+        processes.push((role, Process::start(binary, &arguments, &folder.join(format!("{role}.log")))?));
+    }
+    Ok(processes)
+}
+
+/// Whether the gateway answers `/healthz` and its region serves: an unknown app is answered as one, not as an outage.
+pub(crate) fn answers(port: u16) -> bool {
+    status_of(port, "/nobody/nothing/users").is_some_and(|status| status == 404 || status == 401)
+}
+
+fn status_of(port: u16, path: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}
+
+/// Ports that are free now; held together, so that they differ.
+fn free_ports() -> Result<[u16; 3]> {
+    let listeners = [listener()?, listener()?, listener()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
+fn listener() -> Result<TcpListener> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?)
+}

@@ -1,0 +1,34 @@
+//! End to end: real processes, real sockets, real storage. Each test runs against both compositions: one process, and
+//! the roles as separate processes.
+
+mod canary;
+mod durability;
+mod hostile;
+mod isolation;
+mod login;
+mod order;
+mod resend;
+mod rest;
+mod socket;
+
+use std::future::Future;
+use std::path::Path;
+
+use bulkhead_testkit::{Composition, TestRegion};
+
+/// Starts a region in each composition, with the apps given, and runs the test on it.
+pub(crate) fn in_both_compositions<F>(apps: &[&str], test: impl Fn(TestRegion) -> F)
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    for composition in [Composition::OneProcess, Composition::Roles] {
+        let region = TestRegion::start(Path::new(env!("CARGO_BIN_EXE_bulkhead")), composition, apps)
+            .unwrap_or_else(|error| panic!("{composition:?}: {error:#}"));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        runtime.block_on(test(region)).unwrap_or_else(|error| panic!("{composition:?}: {error:#}"));
+    }
+}
