@@ -2,6 +2,7 @@
 //! ready.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bulkhead_api::RouterApi;
 use bulkhead_model::{ErrorKind, Result};
@@ -21,11 +22,15 @@ use crate::limits::{BATCH_ENTRIES_MAX, PENDING_PUBLISHES_MAX};
 /// Answers that wait for the transport.
 const STREAM_MESSAGES_MAX: usize = 4;
 
+/// How long a server that stops waits for answers.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
 type Answers = mpsc::Sender<Result<PublishedBatch, Status>>;
 type Waiting = FuturesUnordered<BoxFuture<'static, TaggedPublished>>;
 
-/// Publishes what comes in and answers on the channel until the client ends its stream and has its answers, the client
-/// is gone, or `stop` is cancelled.
+/// Publishes what comes in and answers on the channel until the client ends its stream and has its answers, or is gone.
+/// When `stop` is cancelled nothing more is taken, and what is answered within [`FLUSH_LIMIT`] still goes out: a router
+/// that was drained before has every answer ready.
 pub(super) fn answer_publishes(
     router: Arc<dyn RouterApi>,
     publishes: Streaming<PublishBatch>,
@@ -35,19 +40,28 @@ pub(super) fn answer_publishes(
     tokio::spawn(async move {
         let client = answers.clone();
         tokio::select! {
-            () = stop.cancelled() => {}
             () = client.closed() => {}
-            () = run(router, publishes, answers) => {}
+            () = run(router, publishes, answers, &stop) => {}
+            () = async {
+                stop.cancelled().await;
+                tokio::time::sleep(FLUSH_LIMIT).await;
+            } => {}
         }
     });
     outcomes
 }
 
-async fn run(router: Arc<dyn RouterApi>, mut publishes: Streaming<PublishBatch>, answers: Answers) {
+async fn run(
+    router: Arc<dyn RouterApi>,
+    mut publishes: Streaming<PublishBatch>,
+    answers: Answers,
+    stop: &CancellationToken,
+) {
     let mut waiting = Waiting::new();
     let mut more_comes = true;
     while more_comes || !waiting.is_empty() {
         tokio::select! {
+            () = stop.cancelled(), if more_comes => more_comes = false,
             // A client that has too many unanswered is not read until some are answered.
             batch = publishes.message(), if more_comes && waiting.len() < PENDING_PUBLISHES_MAX => match batch {
                 Ok(Some(batch)) => publish_all(&*router, batch, &waiting),

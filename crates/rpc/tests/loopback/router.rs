@@ -106,6 +106,24 @@ async fn a_broken_stream_fails_what_is_unanswered_and_the_next_publish_opens_ano
 }
 
 #[tokio::test]
+async fn answers_that_are_ready_when_the_server_stops_still_reach_their_callers() {
+    let (router, mut noted) = NotingRouter::noting();
+    let router = Arc::new(router);
+    let (serving, client) = router.serve().await;
+    let pending: Vec<_> = (1..=100).map(|client_id| client.publish(publish(client_id))).collect();
+    for client_id in 1..=100 {
+        assert_eq!(noted.recv().await, Some(Note::Published(client_id)));
+    }
+    for (id, answer) in (1..).zip(router.waiting.lock().drain(..)) {
+        answer.send(Ok(Published { id, ..Default::default() })).unwrap();
+    }
+    serving.stop().await;
+    for (id, pending) in (1..).zip(pending) {
+        assert_eq!(pending.wait().await.unwrap().id, id);
+    }
+}
+
+#[tokio::test]
 async fn events_reach_the_gateway_in_order_and_the_end_of_the_router_is_told() {
     let router = Arc::new(NotingRouter::default());
     let (serving, client) = router.serve().await;
