@@ -1,0 +1,64 @@
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use crate::{ClientError, Trust};
+
+/// Where a region is and how its certificate is judged; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RegionAddress {
+    rest_url: Arc<str>,
+    ws_url: Arc<str>,
+    tls: Arc<ClientConfig>,
+}
+
+impl RegionAddress {
+    /// A region by its REST address, such as `https://chat.example`; its socket is at `/websocket` of the same host
+    /// (msync.md §0). `Invalid` for an address without `http://` or `https://`, and as [`Trust::client_config`].
+    pub fn new(rest_url: &str, trust: &Trust) -> Result<Self, ClientError> {
+        let rest_url = rest_url.trim_end_matches('/');
+        let after_http = rest_url.strip_prefix("http").filter(|rest| {
+            rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://").is_some_and(|host| !host.is_empty())
+        });
+        let after_http = after_http.ok_or_else(|| {
+            ClientError::Invalid("a region's address starts with http:// or https://".to_owned())
+        })?;
+        Ok(Self {
+            rest_url: rest_url.into(),
+            ws_url: format!("ws{after_http}/websocket").into(),
+            tls: trust.client_config()?,
+        })
+    }
+
+    /// Without a trailing slash.
+    pub fn rest_url(&self) -> &str {
+        &self.rest_url
+    }
+
+    /// The socket's address.
+    pub fn ws_url(&self) -> &str {
+        &self.ws_url
+    }
+
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.tls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_beside_the_rest_api() {
+        for (rest, ws) in [
+            ("http://127.0.0.1:8080", "ws://127.0.0.1:8080/websocket"),
+            ("https://chat.example/", "wss://chat.example/websocket"),
+        ] {
+            assert_eq!(RegionAddress::new(rest, &Trust::System).unwrap().ws_url(), ws);
+        }
+        for wrong in ["127.0.0.1:8080", "ftp://x", "http://", "httpss://x"] {
+            assert!(RegionAddress::new(wrong, &Trust::System).is_err(), "{wrong}");
+        }
+    }
+}
