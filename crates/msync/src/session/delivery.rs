@@ -1,0 +1,128 @@
+//! Messages that come for the session's user: pushed, passed over, or left for the client to pull.
+
+use bytes::Bytes;
+
+use super::queues::{Behind, Entry, State};
+use super::{Command, Live, Phase, Session};
+use crate::codec;
+use crate::queue::Queue;
+
+/// One message for the sessions of one user. Shared by all of them, and so is its frame.
+pub struct Delivery {
+    pub queue: Queue,
+    pub id: u64,
+    /// The id before it in the user's view of the queue; 0 for the first.
+    pub previous_id: u64,
+    /// Not in the log: for those who are there now.
+    pub transient: bool,
+    /// The device that sent it and does not get it back; empty for none.
+    pub except_device: String,
+    /// Only this device gets it; empty for all.
+    pub only_device: String,
+    /// From [`codec::delivery`].
+    pub frame: Bytes,
+}
+
+impl Session {
+    /// A message for the session's user.
+    pub fn deliver(&mut self, delivery: &Delivery, out: &mut Vec<Command>) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        let is_mine = *delivery.except_device != *live.device
+            && (delivery.only_device.is_empty() || *delivery.only_device == *live.device);
+        if delivery.transient {
+            if is_mine {
+                live.proof.pushed_transient();
+                out.push(Command::Send(delivery.frame.clone()));
+            }
+            return;
+        }
+        if live.recounting {
+            return live.fall_behind(&delivery.queue, delivery.id, out);
+        }
+        let Live { queues, proof, .. } = &mut **live;
+        let known = queues.get(&delivery.queue).is_some();
+        if !known {
+            let others_are_behind = queues.others_are_behind();
+            let entry = Entry::caught_up(delivery.queue.clone(), delivery.previous_id);
+            if others_are_behind || queues.add(entry).is_none() {
+                if is_mine {
+                    out.push(Command::Send(codec::notice(&delivery.queue)));
+                }
+                return;
+            }
+        }
+        let Some(entry) = queues.get(&delivery.queue) else { return };
+        match &mut entry.state {
+            State::Behind(behind) => {
+                if is_mine {
+                    behind.missed = behind.missed.max(delivery.id);
+                }
+                // What is passed over needs no pull, only its place in the chain.
+                entry.seen = entry.seen.max(delivery.id);
+            }
+            State::CaughtUp if delivery.id <= entry.seen => {}
+            State::CaughtUp if delivery.previous_id > entry.seen || (is_mine && !proof.has_room()) => {
+                live.fall_behind(&delivery.queue, delivery.id, out);
+            }
+            State::CaughtUp => {
+                entry.seen = delivery.id;
+                if is_mine {
+                    entry.pushed = delivery.id;
+                    proof.pushed(&delivery.queue, delivery.id);
+                    out.push(Command::Send(delivery.frame.clone()));
+                }
+            }
+        }
+    }
+
+    /// Deliveries for this session were dropped because too many waited: asks the router which queues lack messages.
+    pub fn overflowed(&mut self, out: &mut Vec<Command>) {
+        if let Phase::Live(live) = &mut self.phase
+            && !live.recounting
+        {
+            live.recounting = true;
+            self.in_flight += 1;
+            out.push(Command::Recount);
+        }
+    }
+
+    /// The outcome of [`Command::Recount`]; `None` if the router does not answer, which ends the session: it no longer
+    /// knows what it lacks.
+    pub fn recounted(&mut self, queues: Option<Vec<Queue>>, out: &mut Vec<Command>) {
+        self.landed();
+        let Phase::Live(live) = &mut self.phase else { return };
+        live.recounting = false;
+        match queues {
+            Some(queues) => queues.iter().for_each(|queue| live.fall_behind(queue, 0, out)),
+            None => self.close(super::CloseReason::Unavailable, out),
+        }
+    }
+}
+
+impl Live {
+    /// From now on the client pulls this queue, and it is told so; `missed` is the id that it did not get, or 0.
+    pub(super) fn fall_behind(&mut self, queue: &Queue, missed: u64, out: &mut Vec<Command>) {
+        if self.turn_behind(queue, missed) {
+            out.push(Command::Send(codec::notice(queue)));
+        }
+    }
+
+    /// The same without a word, for a client that is about to hear of it. True if the queue was not behind before.
+    pub(super) fn turn_behind(&mut self, queue: &Queue, missed: u64) -> bool {
+        match self.queues.get(queue) {
+            Some(Entry { state: State::Behind(behind), .. }) => {
+                behind.missed = behind.missed.max(missed);
+                false
+            }
+            Some(entry) => {
+                entry.state = State::Behind(Behind { missed, ..Behind::default() });
+                true
+            }
+            None => {
+                let behind = Behind { missed, ..Behind::default() };
+                self.queues.add(Entry::behind(queue.clone(), behind));
+                true
+            }
+        }
+    }
+}
