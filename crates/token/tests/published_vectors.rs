@@ -1,5 +1,7 @@
 //! The published vectors of features.md §6.7, decoded, verified and made again.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
+
 use std::collections::BTreeMap;
 use std::io::Read;
 

@@ -1,5 +1,7 @@
 //! The rules of features.md §6.6, each at its limit and one past it.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
