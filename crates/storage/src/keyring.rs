@@ -1,6 +1,8 @@
 //! Data keys: made when a scope first seals, wrapped by the region key, several versions beside each other.
+//!
+//! Rows of `data_keys`: a wrapped key for each scope and version; for each of these, under `uses:`, how many uses of it
+//! processes have reserved (not a secret); and one row that tells a right region key from a wrong one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,21 +10,47 @@ use bulkhead_model::{Entropy, ErrorKind, Region, Result};
 use bulkhead_seal::{DATA_KEY_USES_MAX, DataKey, KEY_BYTES, NONCE_BYTES, RegionKey, RowIdentity};
 use bulkhead_store::{Put, Row, RowKey, SCAN_ROWS_MAX, Scan, Scope, Store, tables};
 use bytes::Bytes;
-use parking_lot::RwLock;
+use moka::sync::Cache;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 /// Partition of the row that tells a right region key from a wrong one.
 const CHECK_PARTITION: &[u8] = b"check";
 
-/// Room below the limit for the writes that hold a key while it is replaced.
-const USES_UNCOUNTED_MAX: u64 = 1 << 24;
+/// Uses that a process reserves at a time. A process that stops loses what it has not used, so a key lasts 2048 starts.
+const RESERVED_USES: u64 = 1 << 20;
 
-/// Data keys of one scope, newest last; never empty once made.
+/// Partition prefix of the rows that count reserved uses.
+const USES_PREFIX: &[u8] = b"uses:";
+
+/// Attempts at a reservation that others disturb, before the caller is told to come again.
+const RESERVE_ATTEMPTS_MAX: usize = 16;
+
+/// Scopes whose keys are kept in memory.
+const SCOPES_MAX: u64 = 10_000;
+
+/// Data keys of one scope, as they were when they were read.
 struct ScopeKeys {
+    /// Newest last; never empty.
     keys: Vec<Arc<DataKey>>,
-    /// Values sealed by the newest key in this process.
-    uses: AtomicU64,
+    /// What is left of the uses of the newest key that this process has reserved.
+    reserved: AtomicU64,
+}
+
+impl ScopeKeys {
+    fn newest(&self) -> &Arc<DataKey> {
+        self.keys.last().expect("a scope is kept with at least one key")
+    }
+
+    fn of_version(&self, version: u32) -> Option<Arc<DataKey>> {
+        self.keys.iter().find(|key| key.version() == version).cloned()
+    }
+
+    /// Takes uses from the reservation; false when it has not enough.
+    fn take(&self, uses: u64) -> bool {
+        let left = |reserved: u64| reserved.checked_sub(uses);
+        self.reserved.fetch_update(Ordering::AcqRel, Ordering::Acquire, left).is_ok()
+    }
 }
 
 pub(crate) struct Keyring {
@@ -30,9 +58,9 @@ pub(crate) struct Keyring {
     region: Region,
     region_key: RegionKey,
     entropy: Arc<dyn Entropy>,
-    scopes: RwLock<HashMap<Scope, Arc<ScopeKeys>>>,
-    /// Held while keys are read or made, so that a scope is loaded once.
-    loading: Mutex<()>,
+    scopes: Cache<Scope, Arc<ScopeKeys>>,
+    /// Held while keys are read, made or reserved, so that callers of a scope do it once.
+    changing: Mutex<()>,
 }
 
 impl Keyring {
@@ -43,14 +71,8 @@ impl Keyring {
         region_key: RegionKey,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
-        let keyring = Self {
-            engine,
-            region,
-            region_key,
-            entropy,
-            scopes: RwLock::default(),
-            loading: Mutex::default(),
-        };
+        let scopes = Cache::new(SCOPES_MAX);
+        let keyring = Self { engine, region, region_key, entropy, scopes, changing: Mutex::default() };
         let place = keyring.place(CHECK_PARTITION, &[]);
         let fresh = keyring.region_key.wrap(&[0; KEY_BYTES], &place, keyring.nonce());
         let row = Put { key: key_row(CHECK_PARTITION, &[]), value: fresh.into(), expires_in_ms: None };
@@ -64,45 +86,62 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// The newest key of a scope, counted as used once more; a key at its limit is replaced first.
-    pub(crate) async fn sealing(&self, scope: Scope) -> Result<Arc<DataKey>> {
-        let keys = self.keys_of(scope).await?;
-        if keys.uses.fetch_add(1, Ordering::Relaxed) >= DATA_KEY_USES_MAX - USES_UNCOUNTED_MAX {
-            return self.rotate(scope).await;
+    /// The newest key of a scope, for so many seals. A key that has no uses left is replaced first.
+    pub(crate) async fn sealing(&self, scope: Scope, uses: u64) -> Result<Arc<DataKey>> {
+        for _ in 0..RESERVE_ATTEMPTS_MAX {
+            let keys = self.keys_of(scope).await?;
+            if keys.take(uses) {
+                return Ok(keys.newest().clone());
+            }
+            self.reserve(scope, uses).await?;
         }
-        keys.keys.last().cloned().ok_or_else(|| ErrorKind::Internal.with("a scope has no data key"))
-    }
-
-    /// Counts a further use of the newest key by a caller that still holds it.
-    pub(crate) fn count(&self, scope: Scope) {
-        if let Some(keys) = self.scopes.read().get(&scope) {
-            keys.uses.fetch_add(1, Ordering::Relaxed);
-        }
+        Err(ErrorKind::Conflict.into())
     }
 
     /// The key of a version, for opening.
     pub(crate) async fn opening(&self, scope: Scope, version: u32) -> Result<Arc<DataKey>> {
-        let find = |keys: &ScopeKeys| keys.keys.iter().find(|key| key.version() == version).cloned();
-        if let Some(key) = find(&*self.keys_of(scope).await?) {
+        if let Some(key) = self.keys_of(scope).await?.of_version(version) {
             return Ok(key);
         }
         // Another storage process may have rotated since this one read the scope's keys.
-        self.scopes.write().remove(&scope);
-        let found = find(&*self.keys_of(scope).await?);
+        let _changing = self.changing.lock().await;
+        let found = self.read_again(scope).await?.of_version(version);
         found.ok_or_else(|| ErrorKind::Internal.with("a value names a data key that is not there"))
     }
 
     /// Makes a new version for a scope; the old ones go on opening.
-    pub(crate) async fn rotate(&self, scope: Scope) -> Result<Arc<DataKey>> {
-        let _loading = self.loading.lock().await;
-        let mut keys = self.load(scope).await?;
-        let version = keys.last().map_or(1, |key| key.version() + 1);
-        self.make(scope, version).await?;
-        keys = self.load(scope).await?;
-        let newest = keys.last().cloned();
-        self.scopes.write().insert(scope, Arc::new(ScopeKeys { keys, uses: AtomicU64::new(0) }));
-        metrics::counter!("bulkhead_storage_key_rotations_total").increment(1);
-        newest.ok_or_else(|| ErrorKind::Internal.with("a scope has no data key"))
+    pub(crate) async fn rotate(&self, scope: Scope) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let newest = self.load(scope).await?.last().map_or(0, |key| key.version());
+        self.make(scope, newest + 1).await?;
+        self.read_again(scope).await.map(drop)
+    }
+
+    /// Reserves uses of the newest key, or replaces it when all are taken.
+    async fn reserve(&self, scope: Scope, uses: u64) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let keys = self.read_again(scope).await?;
+        if keys.reserved.load(Ordering::Acquire) >= uses {
+            // Somebody else has done it meanwhile.
+            return Ok(());
+        }
+        let version = keys.newest().version();
+        let partition = [USES_PREFIX, &partition_of(scope)].concat();
+        let row = key_row(&partition, &version.to_be_bytes());
+        let before = self.engine.get(row.clone()).await?;
+        let taken = match &before {
+            Some(bytes) => <[u8; 8]>::try_from(&**bytes).map_or(DATA_KEY_USES_MAX, u64::from_be_bytes),
+            None => 0,
+        };
+        if taken + RESERVED_USES > DATA_KEY_USES_MAX {
+            self.make(scope, version + 1).await?;
+            return self.read_again(scope).await.map(drop);
+        }
+        let after = Bytes::copy_from_slice(&(taken + RESERVED_USES).to_be_bytes());
+        if self.engine.compare_and_set(row, before, after).await? {
+            keys.reserved.fetch_add(RESERVED_USES, Ordering::AcqRel);
+        }
+        Ok(())
     }
 
     /// Random bytes for one seal.
@@ -112,24 +151,44 @@ impl Keyring {
         nonce
     }
 
+    /// Random bytes for many seals, drawn at once.
+    pub(crate) fn nonces(&self, count: usize) -> impl Iterator<Item = [u8; NONCE_BYTES]> + use<> {
+        let mut nonces = vec![[0; NONCE_BYTES]; count];
+        self.entropy.fill(nonces.as_flattened_mut());
+        nonces.into_iter()
+    }
+
     async fn keys_of(&self, scope: Scope) -> Result<Arc<ScopeKeys>> {
-        if let Some(keys) = self.scopes.read().get(&scope) {
-            return Ok(keys.clone());
+        if let Some(keys) = self.scopes.get(&scope) {
+            return Ok(keys);
         }
-        let _loading = self.loading.lock().await;
-        if let Some(keys) = self.scopes.read().get(&scope) {
-            return Ok(keys.clone());
+        let _changing = self.changing.lock().await;
+        match self.scopes.get(&scope) {
+            Some(keys) => Ok(keys),
+            None => self.read_again(scope).await,
         }
+    }
+
+    /// Reads the keys of a scope, makes the first one when there is none, and remembers them. What was reserved of the
+    /// newest key stays reserved.
+    async fn read_again(&self, scope: Scope) -> Result<Arc<ScopeKeys>> {
         let mut keys = self.load(scope).await?;
         if keys.is_empty() {
             self.make(scope, 1).await?;
             keys = self.load(scope).await?;
         }
-        let keys = Arc::new(ScopeKeys { keys, uses: AtomicU64::new(0) });
-        self.scopes.write().insert(scope, keys.clone());
+        let newest =
+            keys.last().ok_or_else(|| ErrorKind::Internal.with("a scope has no data key"))?.version();
+        let reserved = match self.scopes.get(&scope) {
+            Some(known) if known.newest().version() == newest => known.reserved.swap(0, Ordering::AcqRel),
+            _ => 0,
+        };
+        let keys = Arc::new(ScopeKeys { keys, reserved: AtomicU64::new(reserved) });
+        self.scopes.insert(scope, keys.clone());
         Ok(keys)
     }
 
+    /// Every version, or the newest thousand, newest last.
     async fn load(&self, scope: Scope) -> Result<Vec<Arc<DataKey>>> {
         let partition = partition_of(scope);
         let scan = Scan {
@@ -138,11 +197,11 @@ impl Keyring {
             partition: partition.clone(),
             from: Bytes::new(),
             to: Bytes::new(),
-            descending: false,
+            descending: true,
             limit: SCAN_ROWS_MAX,
         };
         let rows = self.engine.scan(scan).await?;
-        rows.iter().map(|row| self.unwrap(&partition, row)).collect()
+        rows.iter().rev().map(|row| self.unwrap(&partition, row)).collect()
     }
 
     fn unwrap(&self, partition: &[u8], row: &Row) -> Result<Arc<DataKey>> {
@@ -162,7 +221,9 @@ impl Keyring {
         self.entropy.fill(&mut *key);
         let wrapped = self.region_key.wrap(&key, &self.place(&partition, &clustering), self.nonce());
         let row = Put { key: key_row(&partition, &clustering), value: wrapped.into(), expires_in_ms: None };
-        self.engine.insert_if_absent(row).await?;
+        if self.engine.insert_if_absent(row).await?.is_none() {
+            metrics::counter!("bulkhead_storage_data_keys_made_total").increment(1);
+        }
         Ok(())
     }
 

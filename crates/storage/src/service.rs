@@ -1,11 +1,12 @@
 //! The port around the port.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bulkhead_model::{Entropy, ErrorKind, Region, Result};
-use bulkhead_seal::{DataKey, RegionKey, RowIdentity, key_version_of, open, seal};
-use bulkhead_store::{Insert, Mutation, Put, Row, RowKey, Scan, Scope, Store, Table, tables};
+use bulkhead_seal::{DataKey, NONCE_BYTES, RegionKey, RowIdentity, key_version_of, open, seal};
+use bulkhead_store::{Insert, Mutation, Put, Retention, Row, RowKey, Scan, Scope, Store, Table, tables};
 use bytes::Bytes;
 
 use crate::keyring::Keyring;
@@ -36,21 +37,23 @@ impl StorageService {
 
     /// Makes a new data key for a scope; values sealed before go on opening.
     pub async fn rotate(&self, scope: Scope) -> Result<()> {
-        self.keyring.rotate(scope).await.map(drop)
+        self.keyring.rotate(scope).await
     }
 
-    async fn sealed_put(&self, put: Put, key: &DataKey) -> Result<Put> {
+    /// The sealed form of one row, and how long it lives.
+    async fn sealed_put(&self, put: Put) -> Result<Put> {
+        let key = self.keyring.sealing(put.key.scope, 1).await?;
         let expires_in_ms = match put.expires_in_ms {
             Some(ms) => Some(ms),
             None => self.retentions.life_ms(put.key.table, put.key.scope, self).await?,
         };
-        let value = self.sealed(&put.key, &put.value, key);
+        let value = self.sealed(&put.key, &put.value, &key, self.keyring.nonce());
         Ok(Put { key: put.key, value, expires_in_ms })
     }
 
-    fn sealed(&self, row: &RowKey, value: &[u8], key: &DataKey) -> Bytes {
+    fn sealed(&self, row: &RowKey, value: &[u8], key: &DataKey, nonce: [u8; NONCE_BYTES]) -> Bytes {
         let place = self.place(row.scope_bytes(), row.table, &row.partition, &row.clustering);
-        seal(key, &place, self.keyring.nonce(), value).into()
+        seal(key, &place, nonce, value).into()
     }
 
     /// Opens with `cached` when it is the right version, so that a page asks for its key once.
@@ -70,6 +73,13 @@ impl StorageService {
         Ok(open(key, place, sealed).map_err(damaged)?.into())
     }
 
+    /// Forgets what was known of a table's rows.
+    fn written(&self, table: &Table) {
+        if *table == tables::APPS {
+            self.retentions.forget_all();
+        }
+    }
+
     fn place<'a>(
         &self,
         scope: &'a [u8],
@@ -83,69 +93,80 @@ impl StorageService {
 
 #[async_trait]
 impl Store for StorageService {
-    async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
-        let mut sealed = Vec::with_capacity(mutations.len());
-        // One key for all neighbours of a scope: a batch of the message path is of a few scopes.
-        let mut current: Option<(Scope, Arc<DataKey>)> = None;
+    async fn write(&self, mut mutations: Vec<Mutation>) -> Result<()> {
+        // A batch of the message path has many rows of few scopes: each scope's key and plan are asked for once.
+        let mut scopes: HashMap<Scope, u64> = HashMap::new();
         let mut apps_change = false;
-        for mutation in mutations {
-            refuse_keys(table_of(&mutation))?;
-            apps_change |= *table_of(&mutation) == tables::APPS;
-            sealed.push(match mutation {
-                Mutation::Put(put) => {
-                    let key = match &current {
-                        Some((scope, key)) if *scope == put.key.scope => {
-                            self.keyring.count(put.key.scope);
-                            key.clone()
-                        }
-                        _ => self.keyring.sealing(put.key.scope).await?,
-                    };
-                    current = Some((put.key.scope, key.clone()));
-                    Mutation::Put(self.sealed_put(put, &key).await?)
-                }
-                other => other,
-            });
+        for mutation in &mutations {
+            refuse_keys(table_of(mutation))?;
+            apps_change |= *table_of(mutation) == tables::APPS;
+            if let Mutation::Put(put) = mutation {
+                *scopes.entry(put.key.scope).or_default() += 1;
+            }
         }
-        self.engine.write(sealed).await?;
+        let mut nonces = self.keyring.nonces(scopes.values().sum::<u64>() as usize);
+        let mut ready = HashMap::with_capacity(scopes.len());
+        for (scope, uses) in scopes {
+            ready.insert(scope, (self.keyring.sealing(scope, uses).await?, None));
+        }
+        for mutation in &mut mutations {
+            let Mutation::Put(put) = mutation else { continue };
+            let (key, plan_life) = ready.get_mut(&put.key.scope).expect("every put was counted");
+            let nonce = nonces.next().expect("every put was counted");
+            put.value = self.sealed(&put.key, &put.value, key, nonce);
+            if put.expires_in_ms.is_none() {
+                put.expires_in_ms = match (put.key.table.retention, &plan_life) {
+                    (Retention::Plan, Some(known)) => *known,
+                    _ => self.retentions.life_ms(put.key.table, put.key.scope, self).await?,
+                };
+                if put.key.table.retention == Retention::Plan {
+                    *plan_life = Some(put.expires_in_ms);
+                }
+            }
+        }
+        self.engine.write(mutations).await?;
         if apps_change {
-            self.retentions.forget_all();
+            self.written(&tables::APPS);
         }
         Ok(())
     }
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {
         refuse_keys(row.key.table)?;
-        let key = self.keyring.sealing(row.key.scope).await?;
-        let target = row.key.clone();
-        match self.engine.insert_if_absent(self.sealed_put(row, &key).await?).await? {
-            None => Ok(None),
+        let key = row.key.clone();
+        match self.engine.insert_if_absent(self.sealed_put(row).await?).await? {
+            None => {
+                self.written(key.table);
+                Ok(None)
+            }
             Some(existing) => {
-                let place =
-                    self.place(target.scope_bytes(), target.table, &target.partition, &target.clustering);
-                self.opened(target.scope, &place, &existing, &mut Some(key)).await.map(Some)
+                let place = self.place(key.scope_bytes(), key.table, &key.partition, &key.clustering);
+                self.opened(key.scope, &place, &existing, &mut None).await.map(Some)
             }
         }
     }
 
     async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
         refuse_keys(key.table)?;
+        if key.table.retention == Retention::Plan {
+            // The engine gives the row no end, and the port has no way to tell it one.
+            return Err(ErrorKind::InvalidArgument.with("rows of this table end with a plan: write them"));
+        }
         let place = self.place(key.scope_bytes(), key.table, &key.partition, &key.clustering);
-        let mut data_key = Some(self.keyring.sealing(key.scope).await?);
+        let mut cached = None;
         for _ in 0..COMPARE_ATTEMPTS_MAX {
             let sealed_now = self.engine.get(key.clone()).await?;
             let now = match &sealed_now {
-                Some(sealed) => Some(self.opened(key.scope, &place, sealed, &mut data_key).await?),
+                Some(sealed) => Some(self.opened(key.scope, &place, sealed, &mut cached).await?),
                 None => None,
             };
             if now != expected {
                 return Ok(false);
             }
-            let sealing = self.keyring.sealing(key.scope).await?;
-            let sealed_new = self.sealed(&key, &value, &sealing);
+            let sealing = self.keyring.sealing(key.scope, 1).await?;
+            let sealed_new = self.sealed(&key, &value, &sealing, self.keyring.nonce());
             if self.engine.compare_and_set(key.clone(), sealed_now, sealed_new).await? {
-                if *key.table == tables::APPS {
-                    self.retentions.forget_all();
-                }
+                self.written(key.table);
                 return Ok(true);
             }
             // The sealed bytes changed between the read and the set; look again whether the value did too.

@@ -130,6 +130,94 @@ async fn a_value_moved_to_another_row_does_not_open() {
 }
 
 #[tokio::test]
+async fn a_row_and_its_data_key_copied_to_another_region_do_not_open_there() {
+    let here = region().await;
+    here.storage.write(vec![put(message(1), CANARY)]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let engine = EmbeddedStore::open(folder.path(), Region::Frankfurt, here.clock.clone()).unwrap();
+    let there = start(&engine, Region::Frankfurt, "a").await.unwrap();
+    let data_key = data_key_row(Bytes::copy_from_slice(&APP.0), 1);
+    let copied = |value| put(message(1), value);
+    let (sealed, wrapped) = (
+        here.engine.get(message(1)).await.unwrap().unwrap(),
+        here.engine.get(data_key.clone()).await.unwrap(),
+    );
+    engine.write(vec![copied(&sealed)]).await.unwrap();
+    // Under a data key that Frankfurt makes for itself, and under the copied one.
+    assert_eq!(there.get(message(1)).await.unwrap_err().kind(), ErrorKind::Internal);
+    engine.write(vec![put(data_key, &wrapped.unwrap())]).await.unwrap();
+    let again = start(&engine, Region::Frankfurt, "a").await.unwrap();
+    assert_eq!(again.get(message(1)).await.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+fn data_key_row(partition: Bytes, version: u32) -> RowKey {
+    RowKey {
+        table: &tables::DATA_KEYS,
+        scope: Scope::Region,
+        partition,
+        clustering: Bytes::copy_from_slice(&version.to_be_bytes()),
+    }
+}
+
+/// Four bytes of version behind one of format.
+async fn version_that_sealed(region: &Region1, id: u8) -> u32 {
+    let sealed = region.engine.get(message(id)).await.unwrap().unwrap();
+    u32::from_be_bytes(sealed[1..5].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn a_data_key_is_replaced_before_its_last_use_however_often_the_process_starts() {
+    const USES_MAX: u64 = 1 << 31;
+    const RESERVED: u64 = 1 << 20;
+    let region = region().await;
+    let uses = data_key_row(Bytes::from([b"uses:", &APP.0[..]].concat()), 1);
+    let counted = |value: Bytes| u64::from_be_bytes(value[..].try_into().unwrap());
+    region.storage.write(vec![put(message(1), CANARY), put(message(2), CANARY)]).await.unwrap();
+    assert_eq!(counted(region.engine.get(uses.clone()).await.unwrap().unwrap()), RESERVED);
+    let second = start(&region.engine, Region::Singapore, "a").await.unwrap();
+    second.write(vec![put(message(1), CANARY)]).await.unwrap();
+    assert_eq!(counted(region.engine.get(uses.clone()).await.unwrap().unwrap()), 2 * RESERVED);
+
+    region.engine.write(vec![put(uses.clone(), &(USES_MAX - RESERVED).to_be_bytes())]).await.unwrap();
+    let last = start(&region.engine, Region::Singapore, "a").await.unwrap();
+    last.write(vec![put(message(1), CANARY)]).await.unwrap();
+    assert_eq!(counted(region.engine.get(uses).await.unwrap().unwrap()), USES_MAX, "the last reservation");
+    assert_eq!(version_that_sealed(&region, 1).await, 1);
+    let next = start(&region.engine, Region::Singapore, "a").await.unwrap();
+    next.write(vec![put(message(3), CANARY)]).await.unwrap();
+    assert_eq!(version_that_sealed(&region, 3).await, 2, "none is left of the first version");
+    for id in [1, 2, 3] {
+        // The process that started first has not heard of the second version.
+        assert_eq!(region.storage.get(message(id)).await.unwrap().unwrap(), CANARY);
+    }
+}
+
+#[tokio::test]
+async fn processes_that_start_at_once_agree_on_the_first_key() {
+    let region = region().await;
+    let mut starts = tokio::task::JoinSet::new();
+    for id in 0..8 {
+        let storage = start(&region.engine, Region::Singapore, "a").await.unwrap();
+        starts.spawn(async move {
+            storage.write(vec![put(message(id), CANARY)]).await.unwrap();
+            storage
+        });
+    }
+    for storage in starts.join_all().await {
+        for id in 0..8 {
+            assert_eq!(storage.get(message(id)).await.unwrap().unwrap(), CANARY);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_ends_with_a_plan_cannot_be_set_without_an_end() {
+    let region = region().await;
+    let set = region.storage.compare_and_set(message(1), None, Bytes::new()).await;
+    assert_eq!(set.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+#[tokio::test]
 async fn data_keys_cannot_be_named_through_the_service() {
     let region = region().await;
     let key = RowKey { table: &tables::DATA_KEYS, scope: Scope::Region, ..message(1) };

@@ -4,78 +4,82 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bulkhead_model::{Clock, Error, ErrorKind, Region, Result};
-use bulkhead_store::{
-    Insert, Mutation, Row, RowKey, SCAN_ROWS_MAX, Scan, Store, Table, WRITE_MUTATIONS_MAX, tables,
-};
+use bulkhead_model::{Clock, ErrorKind, Region, Result};
+use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store, WRITE_MUTATIONS_MAX};
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
-use tokio::sync::oneshot;
+use parking_lot::RwLock;
 
 use crate::requests::{Request, Requests, closed};
+use crate::sweep::Sweeper;
+use crate::trees::Trees;
 use crate::writer::Writer;
-use crate::{OpenError, mark, read};
-
-/// Bytes of blocks kept in memory.
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
-
-/// One tree for each declared table.
-pub(crate) struct Trees(Vec<(&'static Table, Keyspace)>);
-
-impl Trees {
-    /// The tree of a table; every declared table has one.
-    pub(crate) fn of(&self, table: &'static Table) -> Result<&Keyspace> {
-        self.by_name(table.name)
-    }
-
-    /// The tree of a table name.
-    pub(crate) fn by_name(&self, name: &str) -> Result<&Keyspace> {
-        // A dozen tables: a walk beats a hash.
-        let found = self.0.iter().find(|(table, _)| table.name == name);
-        found.map(|(_, tree)| tree).ok_or_else(|| ErrorKind::InvalidArgument.with("no such table"))
-    }
-}
+use crate::{OpenError, Settings, mark, read};
 
 /// The storage port on a folder of this machine. Values are stored as they come: sealing is the storage service's.
+///
+/// Dropped without [`EmbeddedStore::close`], it does the same, on the thread that drops it.
 pub struct EmbeddedStore {
-    trees: Arc<Trees>,
+    /// Before the requests: the sweeper sends some.
+    sweeper: Sweeper,
+    requests: Arc<Requests>,
+    /// None once it is closed.
+    trees: RwLock<Option<Arc<Trees>>>,
     clock: Arc<dyn Clock>,
-    requests: Requests,
 }
 
 impl EmbeddedStore {
     /// Opens the folder, or makes it. One process at a time can have it open.
     pub fn open(path: &Path, region: Region, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
-        mark::check_or_make(path, region)?;
-        let failed = |error| open_error(path, error);
-        let database = Database::builder(path.join("rows")).cache_size(CACHE_BYTES).open().map_err(failed)?;
-        let mut trees = Vec::with_capacity(tables::ALL.len());
-        for table in tables::ALL {
-            let tree = database.keyspace(table.name, KeyspaceCreateOptions::default).map_err(failed)?;
-            trees.push((table, tree));
-        }
-        let trees = Arc::new(Trees(trees));
-        let writer = Writer { database, trees: trees.clone(), clock: clock.clone() };
-        let requests = Requests::start(writer)
-            .map_err(|source| OpenError::Io { path: path.display().to_string(), source })?;
-        Ok(Arc::new(Self { trees, clock, requests }))
+        Self::open_with(path, region, clock, Settings::default())
     }
 
-    /// Commits what waits and closes the folder; later calls answer `Unavailable`.
-    pub async fn close(&self) {
-        self.requests.close().await;
+    /// [`EmbeddedStore::open`] with other settings.
+    pub fn open_with(
+        path: &Path,
+        region: Region,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Arc<Self>, OpenError> {
+        mark::check_or_make(path, region, clock.now_ms())?;
+        let trees = Arc::new(Trees::open(&path.join(mark::TREES_FOLDER))?);
+        let io = |source| OpenError::Io { path: path.display().to_string(), source };
+        mark::sync_folder(path).map_err(io)?;
+        let writer = Writer { trees: trees.clone(), clock: clock.clone() };
+        let requests = Arc::new(Requests::start(writer).map_err(io)?);
+        let sweeper = Sweeper::start(trees.clone(), clock.clone(), requests.clone(), settings).map_err(io)?;
+        Ok(Arc::new(Self { sweeper, requests, trees: RwLock::new(Some(trees)), clock }))
     }
 
-    pub(crate) async fn ask(&self, request: Request) -> Result<()> {
-        self.requests.send(request).await
+    /// Commits what waits and lets go of the folder; later calls answer `Unavailable`.
+    pub async fn close(self: &Arc<Self>) {
+        let store = self.clone();
+        // A task that panicked has nothing left to commit; its callers were told that it is gone.
+        let _ = tokio::task::spawn_blocking(move || store.close_blocking()).await;
     }
 
-    pub(crate) fn trees(&self) -> &Trees {
-        &self.trees
+    /// Removes every row that has expired and answers how many there were. The store does so by itself too, a few rows
+    /// at a time.
+    ///
+    /// Expired rows are never served; the sweep gives their space back and makes sure that they are gone.
+    pub async fn sweep(&self) -> Result<usize> {
+        crate::sweep::sweep_all(&*self.trees()?, &*self.clock, &self.requests).await
     }
 
-    pub(crate) fn now_ms(&self) -> u64 {
-        self.clock.now_ms()
+    fn close_blocking(&self) {
+        self.sweeper.stop();
+        self.requests.stop();
+        let trees = self.trees.write().take();
+        drop(trees);
+    }
+
+    fn trees(&self) -> Result<Arc<Trees>> {
+        self.trees.read().clone().ok_or_else(closed)
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close_blocking();
     }
 }
 
@@ -85,47 +89,22 @@ impl Store for EmbeddedStore {
         if mutations.len() > WRITE_MUTATIONS_MAX {
             return Err(ErrorKind::InvalidArgument.with("too many mutations in one write"));
         }
-        let (done, outcome) = oneshot::channel();
-        self.ask(Request::Write { mutations, done }).await?;
-        outcome.await.map_err(|_| closed())?
+        self.requests.ask(|done| Request::Write { mutations, done }).await
     }
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {
-        let (done, outcome) = oneshot::channel();
-        self.ask(Request::Insert { row, done }).await?;
-        outcome.await.map_err(|_| closed())?
+        self.requests.ask(|done| Request::Insert { row, done }).await
     }
 
     async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
-        let (done, outcome) = oneshot::channel();
-        self.ask(Request::CompareAndSet { key, expected, value, done }).await?;
-        outcome.await.map_err(|_| closed())?
+        self.requests.ask(|done| Request::CompareAndSet { key, expected, value, done }).await
     }
 
     async fn get_many(&self, keys: Vec<RowKey>) -> Result<Vec<Option<Bytes>>> {
-        if keys.len() > SCAN_ROWS_MAX {
-            return Err(ErrorKind::InvalidArgument.with("too many keys in one get"));
-        }
-        let now_ms = self.now_ms();
-        keys.iter().map(|key| read::get(&self.trees, key, now_ms)).collect()
+        read::get_many(&*self.trees()?, &keys, self.clock.now_ms())
     }
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
-        read::scan(&self.trees, &scan, self.now_ms())
-    }
-}
-
-/// What went wrong in the engine, without what it was doing it to.
-pub(crate) fn engine_error(error: fjall::Error) -> Error {
-    tracing::error!(%error, "the embedded engine failed");
-    ErrorKind::Unavailable.with("the storage engine failed")
-}
-
-fn open_error(path: &Path, error: fjall::Error) -> OpenError {
-    let path = path.display().to_string();
-    match error {
-        fjall::Error::Locked => OpenError::InUse { path },
-        fjall::Error::Io(source) => OpenError::Io { path, source },
-        other => OpenError::Damaged { path, detail: other.to_string() },
+        read::scan(&*self.trees()?, &scan, self.clock.now_ms())
     }
 }

@@ -6,35 +6,38 @@ use std::thread::JoinHandle;
 use bulkhead_model::{ErrorKind, Result};
 use bulkhead_store::{Insert, Mutation, RowKey, Table};
 use bytes::Bytes;
-use parking_lot::RwLock;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::writer::Writer;
 
 /// Requests that may wait for the writer; further callers wait for a place.
 const QUEUE_MAX: usize = 4096;
 
+/// Where the answer to a request goes.
+pub(crate) type Done<T> = oneshot::Sender<Result<T>>;
+
 /// What callers ask of the writer.
 pub(crate) enum Request {
     Write {
         mutations: Vec<Mutation>,
-        done: oneshot::Sender<Result<()>>,
+        done: Done<()>,
     },
     Insert {
         row: Insert,
-        done: oneshot::Sender<Result<Option<Bytes>>>,
+        done: Done<Option<Bytes>>,
     },
     CompareAndSet {
         key: RowKey,
         expected: Option<Bytes>,
         value: Bytes,
-        done: oneshot::Sender<Result<bool>>,
+        done: Done<bool>,
     },
     /// Removes rows that have expired; their keys were found outside the writer and are looked at again there.
     Sweep {
         table: &'static Table,
         keys: Vec<Vec<u8>>,
-        done: oneshot::Sender<Result<usize>>,
+        done: Done<usize>,
     },
 }
 
@@ -53,18 +56,22 @@ impl Requests {
         Ok(Self { sender: RwLock::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Queues a request, waiting for a place. `Unavailable` once the queue is closed.
-    pub(crate) async fn send(&self, request: Request) -> Result<()> {
-        let sender = self.sender.read().clone();
-        sender.ok_or_else(closed)?.send(request).await.map_err(|_| closed())
+    /// Queues a request, waiting for a place, and waits for its answer. `Unavailable` once the queue is closed.
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(Done<T>) -> Request) -> Result<T> {
+        let sender = self.sender.read().clone().ok_or_else(closed)?;
+        let (done, outcome) = oneshot::channel();
+        sender.send(request(done)).await.map_err(|_| closed())?;
+        // A caller that waits for its answer does not keep the queue open.
+        drop(sender);
+        outcome.await.map_err(|_| closed())?
     }
 
-    /// Refuses what comes from now on and waits until the writer has committed what waits.
-    pub(crate) async fn close(&self) {
+    /// Refuses what comes from now on and waits, on this thread, until the writer has committed what waits.
+    pub(crate) fn stop(&self) {
         self.sender.write().take();
-        if let Some(thread) = self.thread.lock().await.take() {
+        if let Some(thread) = self.thread.lock().take() {
             // A writer that panicked has nothing left to commit; its callers were told that it is gone.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            let _ = thread.join();
         }
     }
 }

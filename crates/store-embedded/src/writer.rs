@@ -1,16 +1,16 @@
 //! The one writer: takes all that waits, commits it in one batch, syncs once, answers everybody.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bulkhead_model::{Clock, Result};
 use bulkhead_store::{Mutation, Put, Retention, RowKey, Table};
 use bytes::Bytes;
-use fjall::{Database, PersistMode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::engine::{Trees, engine_error};
-use crate::requests::Request;
+use crate::requests::{Done, Request};
+use crate::trees::{Change, TableIndex, Trees, engine_error};
 use crate::{read, row};
 
 /// Requests that one commit takes at the most.
@@ -18,23 +18,24 @@ const COMMIT_REQUESTS_MAX: usize = 1024;
 
 /// An answer that waits for the commit.
 enum Answer {
-    Write(oneshot::Sender<Result<()>>),
-    Insert(oneshot::Sender<Result<Option<Bytes>>>, Option<Bytes>),
-    CompareAndSet(oneshot::Sender<Result<bool>>, bool),
-    Sweep(oneshot::Sender<Result<usize>>, usize),
+    Write(Done<()>),
+    Insert(Done<Option<Bytes>>, Option<Bytes>),
+    CompareAndSet(Done<bool>, bool),
+    Sweep(Done<usize>, usize),
 }
 
-/// What the batch will change: the last word for each key, because a tree cannot order two changes of one batch.
-type Overlay = BTreeMap<TreeKey, Change>;
+/// What the commit will change: the last word for each key, because a tree cannot order two changes of one batch. What a
+/// later request of the same commit asks for is judged by it.
+type Overlay = BTreeMap<(TableIndex, Vec<u8>), Option<Vec<u8>>>;
 
-/// Table name and key in its tree.
-type TreeKey = (&'static str, Vec<u8>);
-
-/// The stored form to be written, or `None` to remove the row.
-type Change = Option<Vec<u8>>;
+/// A mutation of a write, checked and with everything read that it needs.
+enum Staged {
+    Change(Change),
+    /// Removes a range: the keys that the tree has in it, and whatever the overlay will have by then.
+    Clear(TableIndex, Range<Vec<u8>>, Vec<Vec<u8>>),
+}
 
 pub(crate) struct Writer {
-    pub(crate) database: Database,
     pub(crate) trees: Arc<Trees>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -55,32 +56,20 @@ impl Writer {
         for request in waiting.drain(..) {
             self.apply(request, &mut overlay, &mut answers);
         }
-        let outcome = self.persist(overlay);
+        let outcome = self.trees.commit(overlay);
         for answer in answers {
             answer.send(&outcome);
         }
     }
 
-    fn persist(&self, overlay: Overlay) -> Result<()> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        for ((table, key), value) in overlay {
-            let tree = self.trees.by_name(table)?;
-            match value {
-                Some(value) => batch.insert(tree, key, value),
-                None => batch.remove(tree, key),
-            }
-        }
-        batch.commit().map_err(engine_error)
-    }
-
     /// Works one request into the overlay. A request that is wrong is answered at once and changes nothing.
     fn apply(&self, request: Request, overlay: &mut Overlay, answers: &mut Vec<Answer>) {
         match request {
-            Request::Write { mutations, done } => match self.stage(mutations, overlay) {
+            Request::Write { mutations, done } => match self.write(mutations, overlay) {
                 Ok(()) => answers.push(Answer::Write(done)),
                 Err(error) => drop(done.send(Err(error))),
             },
-            Request::Insert { row: put, done } => match self.insert(put, overlay) {
+            Request::Insert { row, done } => match self.insert(&row, overlay) {
                 Ok(existing) => answers.push(Answer::Insert(done, existing)),
                 Err(error) => drop(done.send(Err(error))),
             },
@@ -97,43 +86,50 @@ impl Writer {
         }
     }
 
-    /// Checks every mutation before the first one is staged, so that a write is taken whole or not at all.
-    fn stage(&self, mutations: Vec<Mutation>, overlay: &mut Overlay) -> Result<()> {
+    /// Everything that can fail happens before the first mutation touches the overlay, so that a write is taken whole or
+    /// not at all.
+    fn write(&self, mutations: Vec<Mutation>, overlay: &mut Overlay) -> Result<()> {
         let mut staged = Vec::with_capacity(mutations.len());
         for mutation in mutations {
-            match mutation {
-                Mutation::Put(put) => staged.push(self.staged_put(&put)?),
-                Mutation::Delete(key) => staged.push(((key.table.name, row::key_of(&key)?), None)),
-                Mutation::DeleteRange { table, scope, partition, from, to } => {
-                    let prefix = row::prefix_of(scope, &partition)?;
-                    let Some(bounds) = read::bounds(&prefix, &from, &to)? else { continue };
-                    for guard in self.trees.of(table)?.range::<Vec<u8>, _>(bounds.clone()) {
-                        let key = guard.key().map_err(engine_error)?;
-                        staged.push(((table.name, key.to_vec()), None));
+            staged.extend(self.stage(mutation)?);
+        }
+        for change in staged {
+            match change {
+                Staged::Change((key, stored)) => drop(overlay.insert(key, stored)),
+                Staged::Clear(table, Range { start, end }, stored) => {
+                    for (_, change) in overlay.range_mut((table, start)..(table, end)) {
+                        *change = None;
                     }
-                    // What earlier requests of this commit, or earlier mutations of this write, put into the range.
-                    let inside = |name: &str, key: &Vec<u8>| {
-                        name == table.name && std::ops::RangeBounds::contains(&bounds, key)
-                    };
-                    let earlier: Vec<_> = overlay
-                        .keys()
-                        .chain(staged.iter().map(|(key, _)| key))
-                        .filter(|(name, key)| inside(name, key))
-                        .cloned()
-                        .collect();
-                    staged.extend(earlier.into_iter().map(|key| (key, None)));
+                    overlay.extend(stored.into_iter().map(|key| ((table, key), None)));
                 }
             }
         }
-        overlay.extend(staged);
         Ok(())
     }
 
-    fn insert(&self, put: Put, overlay: &mut Overlay) -> Result<Option<Bytes>> {
+    /// `None` for a mutation that changes nothing.
+    fn stage(&self, mutation: Mutation) -> Result<Option<Staged>> {
+        Ok(Some(match mutation {
+            Mutation::Put(put) => Staged::Change(self.change(&put)?),
+            Mutation::Delete(key) => {
+                let (table, _) = self.trees.of(key.table)?;
+                Staged::Change(((table, row::key_of(&key)?), None))
+            }
+            Mutation::DeleteRange { table, scope, partition, from, to } => {
+                let prefix = row::prefix_of(scope, &partition)?;
+                let (table, tree) = self.trees.of(table)?;
+                let Some(bounds) = read::bounds(&prefix, &from, &to)? else { return Ok(None) };
+                let stored = tree.range::<Vec<u8>, _>(bounds.clone()).map(|guard| Ok(guard.key()?.to_vec()));
+                let stored = stored.collect::<fjall::Result<_>>().map_err(engine_error)?;
+                Staged::Clear(table, bounds, stored)
+            }
+        }))
+    }
+
+    fn insert(&self, put: &Put, overlay: &mut Overlay) -> Result<Option<Bytes>> {
         let existing = self.current(&put.key, overlay)?;
         if existing.is_none() {
-            let (key, value) = self.staged_put(&put)?;
-            overlay.insert(key, value);
+            overlay.extend([self.change(put)?]);
         }
         Ok(existing)
     }
@@ -145,50 +141,50 @@ impl Writer {
         value: Bytes,
         overlay: &mut Overlay,
     ) -> Result<bool> {
-        if self.current(&key, overlay)? != expected {
-            return Ok(false);
+        let equal = self.current(&key, overlay)? == expected;
+        if equal {
+            overlay.extend([self.change(&Put { key, value, expires_in_ms: None })?]);
         }
-        let (key, value) = self.staged_put(&Put { key, value, expires_in_ms: None })?;
-        overlay.insert(key, value);
-        Ok(true)
+        Ok(equal)
     }
 
-    fn sweep(&self, table: &'static Table, keys: Vec<Vec<u8>>, overlay: &mut Overlay) -> Result<usize> {
-        let tree = self.trees.of(table)?;
+    fn sweep(&self, table: &Table, keys: Vec<Vec<u8>>, overlay: &mut Overlay) -> Result<usize> {
+        let (table, tree) = self.trees.of(table)?;
         let now_ms = self.clock.now_ms();
         let mut swept = 0;
         for key in keys {
             let stored = tree.get(&key).map_err(engine_error)?;
-            let name = (table.name, key);
+            let key = (table, key);
             // Written again since it was found: leave it.
-            if stored.is_some_and(|stored| row::has_expired(&stored, now_ms)) && !overlay.contains_key(&name)
-            {
-                overlay.insert(name, None);
+            if stored.is_some_and(|stored| row::has_expired(&stored, now_ms)) && !overlay.contains_key(&key) {
+                overlay.insert(key, None);
                 swept += 1;
             }
         }
         Ok(swept)
     }
 
-    /// The value of a row as it will be after what is already in the overlay.
+    /// The value of a row as it will be after what is already in the overlay. The tree itself needs no snapshot here:
+    /// nobody else writes.
     fn current(&self, key: &RowKey, overlay: &Overlay) -> Result<Option<Bytes>> {
-        let now_ms = self.clock.now_ms();
-        match overlay.get(&(key.table.name, row::key_of(key)?)) {
-            Some(staged) => {
-                Ok(staged.as_ref().and_then(|stored| row::unpack(&Bytes::copy_from_slice(stored), now_ms)))
-            }
-            None => read::get(&self.trees, key, now_ms),
-        }
+        let (table, tree) = self.trees.of(key.table)?;
+        let tree_key = (table, row::key_of(key)?);
+        let stored = match overlay.get(&tree_key) {
+            Some(staged) => staged.as_deref().map(Bytes::copy_from_slice),
+            None => tree.get(&tree_key.1).map_err(engine_error)?.map(Bytes::from),
+        };
+        Ok(stored.and_then(|stored| row::unpack(&stored, self.clock.now_ms())))
     }
 
-    fn staged_put(&self, put: &Put) -> Result<(TreeKey, Change)> {
+    fn change(&self, put: &Put) -> Result<Change> {
         let lives_ms = put.expires_in_ms.or(match put.key.table.retention {
             Retention::Fixed { ms } => Some(ms),
             // The plan belongs to the app, which only the storage service knows.
             Retention::Plan | Retention::Forever => None,
         });
         let expires_ms = lives_ms.map_or(0, |ms| self.clock.now_ms().saturating_add(ms));
-        Ok(((put.key.table.name, row::key_of(&put.key)?), Some(row::pack(expires_ms, &put.value))))
+        let (table, _) = self.trees.of(put.key.table)?;
+        Ok(((table, row::key_of(&put.key)?), Some(row::pack(expires_ms, &put.value))))
     }
 }
 

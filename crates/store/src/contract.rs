@@ -1,7 +1,8 @@
 //! The contract that every implementation of the port passes.
 //!
-//! An implementation's test makes a [`Fixture`] for each check and calls [`run_all`]. A check that fails panics with the
-//! promise that was broken.
+//! An implementation's test calls [`run_all`] with a function that makes a [`Fixture`]; every check gets a store of its
+//! own. A check that fails panics with the promise that was broken. Run it on a runtime with several threads: some
+//! checks need callers that really are at the same time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ where
     scans_are_ordered_and_bounded(&make().await).await;
     ranges_are_deleted_within_their_bounds(&make().await).await;
     mutations_of_one_write_apply_in_order(&make().await).await;
+    readers_see_a_write_whole_or_not_at_all(&make().await).await;
     insert_if_absent_lets_one_win(&make().await).await;
     compare_and_set_compares(&make().await).await;
     rows_expire(&make().await).await;
@@ -186,6 +188,29 @@ async fn mutations_of_one_write_apply_in_order(fixture: &Fixture) {
     assert_eq!(clusterings(&**store, whole("p")).await, ["c"]);
 }
 
+async fn readers_see_a_write_whole_or_not_at_all(fixture: &Fixture) {
+    const ROWS: usize = 200;
+    let names = || (0..ROWS).map(|n| format!("{n:03}"));
+    let store = fixture.store.clone();
+    let writing = tokio::spawn(async move {
+        for round in 0..100 {
+            store
+                .write(names().map(|name| put(row("p", &name), &round.to_string())).collect())
+                .await
+                .unwrap();
+        }
+    });
+    while !writing.is_finished() {
+        let scanned = fixture.store.scan(whole("p")).await.unwrap();
+        assert!([0, ROWS].contains(&scanned.len()), "a scan saw a part of the first write");
+        assert!(scanned.windows(2).all(|two| two[0].value == two[1].value), "a scan saw a part of a write");
+        let keys = names().map(|name| row("p", &name)).collect();
+        let got = fixture.store.get_many(keys).await.unwrap();
+        assert!(got.windows(2).all(|two| two[0] == two[1]), "a get saw a part of a write");
+    }
+    writing.await.unwrap();
+}
+
 async fn insert_if_absent_lets_one_win(fixture: &Fixture) {
     let mut attempts = tokio::task::JoinSet::new();
     for n in 0..100 {
@@ -261,6 +286,12 @@ async fn rows_expire(fixture: &Fixture) {
     assert_eq!(store.get(row("p", "short")).await.unwrap(), None);
     let again = Put { key: row("p", "short"), value: bytes("new"), expires_in_ms: None };
     assert_eq!(store.insert_if_absent(again).await.unwrap(), None, "an expired row is absent");
+    let brief = Put { key: row("q", "brief"), value: bytes("v"), expires_in_ms: Some(0) };
+    store.write(vec![Mutation::Put(brief)]).await.unwrap();
+    let set = store.compare_and_set(row("q", "brief"), Some(bytes("v")), bytes("w")).await;
+    assert_eq!(set, Ok(false), "an expired row equals no value");
+    let set = store.compare_and_set(row("q", "brief"), None, bytes("w")).await;
+    assert_eq!(set, Ok(true), "an expired row equals none");
     // A write without an expiry of its own replaces the expiry too.
     store.write(vec![put(row("p", "long"), "w")]).await.unwrap();
     fixture.clock.advance_ms(fixed_ms - 1001);
@@ -284,7 +315,22 @@ async fn limits_are_kept(fixture: &Fixture) {
     for wrong in [row("", "c"), row(&too_long, "c"), row("p", &too_long)] {
         let write = store.write(vec![put(row("p", "innocent"), "v"), put(wrong.clone(), "v")]).await;
         assert_eq!(write.map_err(kind), Err(ErrorKind::InvalidArgument));
-        assert_eq!(store.get(wrong).await.map_err(kind), Err(ErrorKind::InvalidArgument));
+        assert_eq!(store.get(wrong.clone()).await.map_err(kind), Err(ErrorKind::InvalidArgument));
+        let insert = Put { key: wrong.clone(), value: bytes("v"), expires_in_ms: None };
+        assert_eq!(store.insert_if_absent(insert).await.map_err(kind), Err(ErrorKind::InvalidArgument));
+        let set = store.compare_and_set(wrong, None, bytes("v")).await;
+        assert_eq!(set.map_err(kind), Err(ErrorKind::InvalidArgument));
+    }
+    let range = Mutation::DeleteRange {
+        table: &tables::USERS,
+        scope: APP,
+        partition: Bytes::new(),
+        from: Bytes::new(),
+        to: Bytes::new(),
+    };
+    assert_eq!(store.write(vec![range]).await.map_err(kind), Err(ErrorKind::InvalidArgument));
+    for scan in [whole(""), whole(&too_long), Scan { from: bytes(&too_long), ..whole("p") }] {
+        assert_eq!(store.scan(scan).await.map_err(kind), Err(ErrorKind::InvalidArgument));
     }
     assert_eq!(store.get(row("p", "innocent")).await.unwrap(), None, "a refused write changes nothing");
     for limit in [0, SCAN_ROWS_MAX + 1] {
@@ -297,45 +343,73 @@ async fn limits_are_kept(fixture: &Fixture) {
     assert_eq!(store.write(write).await.map_err(kind), Err(ErrorKind::InvalidArgument));
 }
 
-/// Random puts, deletes and range deletes, compared with an ordered map after each step.
+/// Rows of the partitions that random work touches, by partition and clustering key.
+type Model = BTreeMap<(String, String), String>;
+
+/// Random writes of several mutations and random pages, compared with an ordered map.
 async fn random_work_agrees_with_a_model(fixture: &Fixture) {
-    let store = &fixture.store;
-    let entropy = SeededEntropy::new(41);
-    let mut model: BTreeMap<(String, String), String> = BTreeMap::new();
-    for step in 0..300 {
-        let choice = entropy.next_u64();
-        let partition = format!("p{}", choice % 3);
-        let name = |n: u64| format!("{:02}", n % 20);
-        let clustering = name(choice >> 8);
-        let mutation = match (choice >> 16) % 8 {
-            0 => {
-                let (from, to) = (clustering, name(choice >> 24));
-                model.retain(|(p, c), _| *p != partition || *c < from || *c >= to);
-                Mutation::DeleteRange {
-                    table: &tables::USERS,
-                    scope: APP,
-                    partition: bytes(&partition),
-                    from: bytes(&from),
-                    to: bytes(&to),
-                }
+    for seed in 0..4 {
+        let entropy = SeededEntropy::new(seed);
+        let draw = |below: u64| entropy.next_u64() % below;
+        let partition = || format!("{seed}{}", "p".repeat(1 + draw(3) as usize));
+        let clustering = || format!("{:02}", draw(20));
+        let mut model = Model::new();
+        for step in 0..60 {
+            let mut write = Vec::new();
+            for part in 0..=draw(6) {
+                let (partition, clustering) = (partition(), clustering());
+                write.push(match draw(8) {
+                    0 => {
+                        let to = format!("{:02}", draw(20));
+                        model.retain(|(p, c), _| *p != partition || *c < clustering || *c >= to);
+                        Mutation::DeleteRange {
+                            table: &tables::USERS,
+                            scope: APP,
+                            partition: bytes(&partition),
+                            from: bytes(&clustering),
+                            to: bytes(&to),
+                        }
+                    }
+                    1 | 2 => {
+                        model.remove(&(partition.clone(), clustering.clone()));
+                        Mutation::Delete(row(&partition, &clustering))
+                    }
+                    _ => {
+                        let value = format!("{step}.{part}");
+                        let put = put(row(&partition, &clustering), &value);
+                        model.insert((partition, clustering), value);
+                        put
+                    }
+                });
             }
-            1 | 2 => {
-                model.remove(&(partition.clone(), clustering.clone()));
-                Mutation::Delete(row(&partition, &clustering))
+            fixture.store.write(write).await.unwrap();
+            let scan = Scan {
+                from: bytes(&clustering()),
+                to: bytes(&clustering()),
+                descending: draw(2) == 0,
+                limit: 1 + draw(10) as usize,
+                ..whole(&partition())
+            };
+            for scan in [whole(&partition()), scan] {
+                let expected = page_of(&model, &scan);
+                let found = fixture.store.scan(scan.clone()).await.unwrap();
+                assert_eq!(found, expected, "seed {seed}, step {step}, {scan:?}");
             }
-            _ => {
-                model.insert((partition.clone(), clustering.clone()), step.to_string());
-                put(row(&partition, &clustering), &step.to_string())
-            }
-        };
-        store.write(vec![mutation]).await.unwrap();
-        let found = store.scan(whole(&partition)).await.unwrap();
-        let found: Vec<_> = found.into_iter().map(|row| (row.clustering, row.value)).collect();
-        let expected: Vec<_> = model
-            .iter()
-            .filter(|((p, _), _)| *p == partition)
-            .map(|((_, c), v)| (bytes(c), bytes(v)))
-            .collect();
-        assert_eq!(found, expected, "after step {step}");
+        }
     }
+}
+
+/// What a scan has to find.
+fn page_of(model: &Model, scan: &Scan) -> Vec<crate::Row> {
+    let inside = |clustering: &String| {
+        clustering.as_bytes() >= &*scan.from && (scan.to.is_empty() || clustering.as_bytes() < &*scan.to)
+    };
+    let rows = model.iter().filter(|((p, c), _)| p.as_bytes() == &*scan.partition && inside(c));
+    let rows = rows.map(|((_, c), value)| crate::Row { clustering: bytes(c), value: bytes(value) });
+    let mut rows: Vec<_> = rows.collect();
+    if scan.descending {
+        rows.reverse();
+    }
+    rows.truncate(scan.limit);
+    rows
 }

@@ -103,17 +103,19 @@ pub struct Row {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies the mutations in order. When it answers `Ok` all of them are durable; those of one partition take effect
-    /// together. On `Unavailable` they may or may not have been applied.
+    /// together: a read sees all of them or none. On `Unavailable` they may or may not have been applied.
     async fn write(&self, mutations: Vec<Mutation>) -> Result<()>;
 
     /// Writes the row unless there is one; answers the value that was there. Linearizable per row.
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>>;
 
     /// Replaces the value when it is `expected` (`None`: when there is no row) and answers whether it did. Linearizable
-    /// per row.
+    /// per row. The row's life starts anew, as the table's retention class says; the storage service refuses tables that
+    /// keep rows as long as a plan says (`InvalidArgument`).
     async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool>;
 
-    /// The values of the rows, in the order of the keys. At most [`SCAN_ROWS_MAX`] keys.
+    /// The values of the rows, in the order of the keys. At most [`SCAN_ROWS_MAX`] keys. Rows of one partition are read
+    /// together.
     async fn get_many(&self, keys: Vec<RowKey>) -> Result<Vec<Option<Bytes>>>;
 
     /// The value of one row.
