@@ -84,14 +84,13 @@ pub(crate) async fn facts(core: &Core, lane: &Lane, claimed: &[Claimed]) -> Resu
 }
 
 async fn apps(core: &Core, claimed: &[Claimed]) -> Result<HashMap<AppUuid, Result<Arc<AppFacts>>>> {
-    let mut apps = HashMap::new();
-    for claimed in claimed {
-        let app = claimed.job.app;
-        if !apps.contains_key(&app) {
-            apps.insert(app, core.directory.app(app).await);
-        }
-    }
-    Ok(apps)
+    let wanted: HashSet<AppUuid> = claimed.iter().map(|claimed| claimed.job.app).collect();
+    let asked: Vec<_> = wanted.into_iter().map(|app| app_facts(core, app)).collect();
+    Ok(stream::iter(asked).buffer_unordered(CALLS_AT_ONCE).collect().await)
+}
+
+async fn app_facts(core: &Core, app: AppUuid) -> (AppUuid, Result<Arc<AppFacts>>) {
+    (app, core.directory.app(app).await)
 }
 
 async fn missing_users(core: &Core, claimed: &[Claimed]) -> Result<HashMap<UserKey, Error>> {

@@ -1,0 +1,360 @@
+//! A router with everything below it, and the words that the tests use.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
+use bulkhead_auth::{AuthService, AuthSettings};
+use bulkhead_model::{ErrorKind, ManualClock, Region, Result, SeededEntropy};
+use bulkhead_proto::auth::{CreateAppRequest, NewUser, RegisterUsersRequest};
+use bulkhead_proto::records::{ContentKind, MessageKind};
+use bulkhead_proto::router::{
+    CloseSessionRequest, ConfirmRequest, Delivery, GatewayEvent, HistoryRequest, Kick, OpenSessionRequest,
+    OpenedSession, Page, PublishRequest, Published, PullRequest, Queue, QueuePosition, SessionRequest,
+    UserRequest, gateway_event::Event,
+};
+use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
+use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store};
+use bulkhead_store_embedded::EmbeddedStore;
+use bytes::Bytes;
+use tokio::sync::{Mutex, mpsc, watch};
+
+pub(crate) const START_MS: u64 = 1_800_000_000_000;
+pub(crate) const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the store does with writes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Writes {
+    Apply,
+    /// Waits until this is changed.
+    Hold,
+    /// Does nothing and fails.
+    Refuse,
+    /// Applies them and fails, like a connection that breaks before the answer.
+    ApplyAndFail,
+}
+
+/// The engine with a switch on its writes.
+pub(crate) struct SwitchedStore {
+    engine: Arc<EmbeddedStore>,
+    writes: watch::Sender<Writes>,
+}
+
+impl SwitchedStore {
+    pub(crate) fn set(&self, writes: Writes) {
+        self.writes.send_replace(writes);
+    }
+
+    async fn writes(&self) -> Writes {
+        *self.writes.subscribe().wait_for(|writes| *writes != Writes::Hold).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Store for SwitchedStore {
+    async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
+        match self.writes().await {
+            Writes::Refuse => Err(ErrorKind::Unavailable.into()),
+            Writes::ApplyAndFail => {
+                self.engine.write(mutations).await?;
+                Err(ErrorKind::Unavailable.into())
+            }
+            Writes::Apply | Writes::Hold => self.engine.write(mutations).await,
+        }
+    }
+
+    async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {
+        self.engine.insert_if_absent(row).await
+    }
+
+    async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
+        self.engine.compare_and_set(key, expected, value).await
+    }
+
+    async fn get_many(&self, keys: Vec<RowKey>) -> Result<Vec<Option<Bytes>>> {
+        self.engine.get_many(keys).await
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
+        self.engine.scan(scan).await
+    }
+}
+
+/// Keeps what the router delivers.
+pub(crate) struct Sink(mpsc::UnboundedSender<GatewayEvent>);
+
+impl DeliverySink for Sink {
+    fn deliver(&self, events: Vec<GatewayEvent>) {
+        events.into_iter().for_each(|event| drop(self.0.send(event)));
+    }
+
+    fn detached(&self) {}
+}
+
+/// What a gateway gets.
+pub(crate) struct Events(Mutex<mpsc::UnboundedReceiver<GatewayEvent>>);
+
+impl Events {
+    pub(crate) async fn next(&self) -> Event {
+        let next = tokio::time::timeout(PATIENCE, async { self.0.lock().await.recv().await });
+        next.await.expect("an event within its time").expect("the router is there").event.unwrap()
+    }
+
+    pub(crate) async fn delivery(&self) -> Delivery {
+        match self.next().await {
+            Event::Delivery(delivery) => delivery,
+            Event::Kick(kick) => panic!("{kick:?} instead of a delivery"),
+        }
+    }
+
+    pub(crate) async fn kick(&self) -> Kick {
+        match self.next().await {
+            Event::Kick(kick) => kick,
+            Event::Delivery(delivery) => panic!("{delivery:?} instead of a kick"),
+        }
+    }
+}
+
+/// A region with one app, the users of [`USERS`] and one gateway, "gateway".
+pub(crate) struct Bed {
+    folder: tempfile::TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    engine: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<SwitchedStore>,
+    pub(crate) auth: Arc<dyn AuthApi>,
+    pub(crate) router: Arc<RouterService>,
+    pub(crate) settings: RouterSettings,
+    pub(crate) app: Bytes,
+    pub(crate) events: Events,
+}
+
+impl Bed {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(RouterSettings::default()).await
+    }
+
+    pub(crate) async fn start_with(settings: RouterSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(START_MS));
+        let engine = open(folder.path(), &clock);
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let auth: Arc<dyn AuthApi> = AuthService::new(
+            engine.clone(),
+            Region::Singapore,
+            clock.clone(),
+            entropy,
+            AuthSettings::default(),
+        );
+        let app = make_app(&auth, "chat").await;
+        let store = switched(&engine);
+        let router = start_router(&store, &auth, &clock, settings).await;
+        let events = attach(&router, "gateway").await;
+        Self { folder, clock, engine, store, auth, router, settings, app, events }
+    }
+
+    /// Ends the router as a crash does: nothing that it only had in memory reaches the store. Starts another one.
+    pub(crate) async fn crash(&mut self) {
+        self.store.set(Writes::Refuse);
+        self.store = switched(&self.engine);
+        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings).await;
+        self.events = attach(&self.router, "gateway").await;
+    }
+
+    /// Ends the router in order, opens the folder again and starts another one.
+    pub(crate) async fn restart(&mut self) {
+        self.router.drain().await;
+        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings).await;
+        self.events = attach(&self.router, "gateway").await;
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A text from one user to another.
+    pub(crate) fn text(&self, from: &str, to: &str, text: &str) -> PublishRequest {
+        PublishRequest {
+            app: self.app.clone(),
+            from_user: from.into(),
+            to: Some(queue(to)),
+            kind: MessageKind::Chat.into(),
+            content: ContentKind::Text.into(),
+            payload: text_body(text),
+            sync_devices: true,
+            ..PublishRequest::default()
+        }
+    }
+
+    pub(crate) fn publish(&self, request: PublishRequest) -> PendingPublish {
+        self.router.publish(request)
+    }
+
+    pub(crate) async fn send(&self, request: PublishRequest) -> Published {
+        self.try_send(request).await.unwrap()
+    }
+
+    pub(crate) async fn try_send(&self, request: PublishRequest) -> Result<Published> {
+        tokio::time::timeout(PATIENCE, self.publish(request).wait()).await.expect("an answer within its time")
+    }
+
+    /// The refusal of a message.
+    pub(crate) async fn refusal(&self, request: PublishRequest) -> ErrorKind {
+        self.try_send(request).await.unwrap_err().kind()
+    }
+
+    pub(crate) fn session(&self, user: &str, device: &str) -> SessionRequest {
+        SessionRequest {
+            app: self.app.clone(),
+            user: user.into(),
+            device: device.into(),
+            session: number(device),
+        }
+    }
+
+    pub(crate) fn login(&self, user: &str, device: &str) -> OpenSessionRequest {
+        OpenSessionRequest {
+            gateway: "gateway".into(),
+            session: number(device),
+            app: self.app.clone(),
+            user: user.into(),
+            device: device.into(),
+            platform: device.split('_').next().unwrap_or_default().into(),
+            device_name: format!("{device} name"),
+            device_uuid: format!("{device} uuid"),
+            login_ext: format!("from {device}"),
+        }
+    }
+
+    /// Opens a session and answers what it is behind in: queue and count.
+    pub(crate) async fn open(&self, user: &str, device: &str) -> Vec<(String, u64)> {
+        counts(self.router.open_session(self.login(user, device)).await.unwrap())
+    }
+
+    pub(crate) async fn close(&self, user: &str, device: &str) {
+        let session = Some(self.session(user, device));
+        self.router.close_session(CloseSessionRequest { session }).await.unwrap();
+    }
+
+    pub(crate) async fn pull(&self, user: &str, device: &str, from: &str, key: u64) -> Page {
+        let session = Some(self.session(user, device));
+        self.router.pull(PullRequest { session, queue: Some(queue(from)), key }).await.unwrap()
+    }
+
+    /// Pulls like a client until nothing is left; answers the ids.
+    pub(crate) async fn pull_all(&self, user: &str, device: &str, from: &str) -> Vec<u64> {
+        let (mut ids, mut key) = (Vec::new(), 0);
+        loop {
+            let page = self.pull(user, device, from, key).await;
+            ids.extend(page.messages.iter().map(|message| message.id));
+            if page.is_last {
+                assert!(page.messages.is_empty(), "a page with messages is never the last");
+                return ids;
+            }
+            assert!(page.next_key > key, "a page goes on");
+            key = page.next_key;
+        }
+    }
+
+    pub(crate) async fn confirm(&self, user: &str, device: &str, from: &str, id: u64) {
+        let positions = vec![QueuePosition { queue: Some(queue(from)), id }];
+        let request = ConfirmRequest { session: Some(self.session(user, device)), positions };
+        self.router.confirm(request).await.unwrap();
+    }
+
+    pub(crate) async fn offline_count(&self, user: &str) -> u64 {
+        self.router.offline_count(self.user(user)).await.unwrap().messages
+    }
+
+    pub(crate) fn user(&self, user: &str) -> UserRequest {
+        UserRequest { app: self.app.clone(), user: user.into() }
+    }
+
+    pub(crate) fn history(&self, user: &str, with: &str, limit: u32) -> HistoryRequest {
+        HistoryRequest {
+            app: self.app.clone(),
+            user: user.into(),
+            queue: Some(queue(with)),
+            limit,
+            ..HistoryRequest::default()
+        }
+    }
+
+    /// A whole history in the pages that a client would read.
+    pub(crate) async fn history_all(&self, mut request: HistoryRequest) -> Vec<u64> {
+        let mut ids = Vec::new();
+        loop {
+            let page = self.router.history(request.clone()).await.unwrap();
+            ids.extend(page.messages.iter().map(|message| message.id));
+            if page.is_last {
+                return ids;
+            }
+            request.start_id = page.next_key;
+        }
+    }
+}
+
+pub(crate) fn queue(name: &str) -> Queue {
+    Queue { name: name.into(), ..Queue::default() }
+}
+
+pub(crate) fn counts(opened: OpenedSession) -> Vec<(String, u64)> {
+    opened.behind.into_iter().map(|unread| (unread.queue.unwrap().name, unread.count)).collect()
+}
+
+/// An encoded MessageBody with one text.
+pub(crate) fn text_body(text: &str) -> Bytes {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 120);
+    [&[0x22, length + 2, 0x12, length], text.as_bytes()].concat().into()
+}
+
+pub(crate) async fn make_app(auth: &Arc<dyn AuthApi>, name: &str) -> Bytes {
+    let request =
+        CreateAppRequest { org_name: "demo".into(), app_name: name.into(), ..CreateAppRequest::default() };
+    let app = auth.create_app(request).await.unwrap().app.unwrap().uuid;
+    let user = |name: &str| NewUser { username: name.into(), ..NewUser::default() };
+    let users = USERS.into_iter().map(user).collect();
+    auth.register_users(RegisterUsersRequest { app: app.clone(), users }).await.unwrap();
+    app
+}
+
+pub(crate) async fn attach(router: &Arc<RouterService>, name: &str) -> Events {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    router.attach(name, Arc::new(Sink(sender))).await.unwrap();
+    Events(Mutex::new(receiver))
+}
+
+/// The session number that a device has in the tests.
+pub(crate) fn number(device: &str) -> u64 {
+    device.bytes().fold(7, |number, byte| number * 31 % 1_000_003 + u64::from(byte))
+}
+
+async fn start_router(
+    store: &Arc<SwitchedStore>,
+    auth: &Arc<dyn AuthApi>,
+    clock: &Arc<ManualClock>,
+    settings: RouterSettings,
+) -> Arc<RouterService> {
+    RouterService::start(RouterDependencies {
+        region: Region::Singapore,
+        store: store.clone(),
+        auth: auth.clone(),
+        clock: clock.clone(),
+        settings,
+    })
+    .await
+    .unwrap()
+}
+
+fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<EmbeddedStore> {
+    EmbeddedStore::open(path, Region::Singapore, clock.clone()).unwrap()
+}
+
+fn switched(engine: &Arc<EmbeddedStore>) -> Arc<SwitchedStore> {
+    Arc::new(SwitchedStore { engine: engine.clone(), writes: watch::Sender::new(Writes::Apply) })
+}

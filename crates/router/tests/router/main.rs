@@ -1,0 +1,12 @@
+//! The router on the real engine and the real auth service.
+
+#[expect(clippy::unwrap_used, reason = "a helper that fails has to panic")]
+mod bed;
+mod changes;
+mod failures;
+mod history;
+mod offline;
+mod publish;
+mod resend;
+mod restart;
+mod sessions;
