@@ -31,7 +31,9 @@ impl AuthService {
             holder,
             issued_ms: grant.issued_s * 1000,
             // Issue times have seconds: what was issued in the second of a cut counts as issued after it.
-            issue_slack_ms: 999,
+            issue_slack_ms: 1000,
+            // The issuer's clock may be behind, and it may have made the token just before it registered the user.
+            registration_slack_ms: SKEW_S * 1000,
             // The last second still counts.
             expires_ms: (grant.expires_s + 1) * 1000,
         })

@@ -20,6 +20,9 @@ pub(crate) struct Verdict {
     pub(crate) issued_ms: u64,
     /// How much later than `issued_ms` it may really have been issued.
     pub(crate) issue_slack_ms: u64,
+    /// How long before its user was registered it may have been issued; what is older is of an earlier user of that
+    /// name.
+    pub(crate) registration_slack_ms: u64,
     /// Exclusive; `u64::MAX` is never.
     pub(crate) expires_ms: u64,
 }
@@ -44,7 +47,13 @@ impl AuthService {
         }
     }
 
-    async fn judge_token(&self, uuid: AppUuid, app: &App, request: &AuthenticateRequest) -> Result<Identity> {
+    /// Judges a request by its token alone, whatever mode the app is in.
+    pub(crate) async fn judge_token(
+        &self,
+        uuid: AppUuid,
+        app: &App,
+        request: &AuthenticateRequest,
+    ) -> Result<Identity> {
         let verdict = self.verdict(uuid, app, &request.token).await?;
         if verdict.expires_ms <= self.clock.now_ms() {
             return Err(ErrorKind::TokenExpired.into());
@@ -61,7 +70,9 @@ impl AuthService {
                     return Err(ErrorKind::Unauthenticated.into());
                 }
                 check_state(&user)?;
-                if verdict.issued_ms + verdict.issue_slack_ms < user.tokens_valid_from_ms {
+                if verdict.issued_ms + verdict.issue_slack_ms < user.tokens_valid_from_ms
+                    || verdict.issued_ms + verdict.registration_slack_ms < user.created_ms
+                {
                     return Err(ErrorKind::TokenExpired.into());
                 }
                 Ok(Identity { username: user.username.clone(), user_uuid: user.uuid.clone(), ..identity })

@@ -5,10 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bulkhead_model::{AppId, AppKey, AppUuid, ErrorKind, Plan, Result};
 use bulkhead_proto::auth::{CreateAppRequest, CreatedApp};
 use bulkhead_proto::records::{App, AppName};
+use bulkhead_store::Mutation;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::{AuthService, rows};
+use crate::{AuthService, rows, shown};
 
 impl AuthService {
     pub(crate) async fn make_app(&self, request: CreateAppRequest) -> Result<CreatedApp> {
@@ -45,10 +46,18 @@ impl AuthService {
         {
             return Err(taken());
         }
-        if self.store.insert_if_absent(rows::put(rows::app(&app_key.to_string()), &app)).await?.is_some() {
+        let row = rows::put(rows::app(&app_key.to_string()), &app);
+        if let Some(existing) = self.store.insert_if_absent(row).await? {
+            let existing: App = rows::decode(existing)?;
+            let mut leftovers = vec![Mutation::Delete(rows::app_uuid(uuid))];
+            // Or else a failed attempt would keep the App ID from everybody.
+            if !existing.app_id.eq_ignore_ascii_case(app_id.as_str()) {
+                leftovers.push(Mutation::Delete(rows::app_id(app_id.as_str())));
+            }
+            self.store.write(leftovers).await?;
             return Err(taken());
         }
-        Ok(CreatedApp { app: Some(app), client_secret })
+        Ok(CreatedApp { app: Some(shown::app(app)), client_secret })
     }
 
     /// 32 random hex digits.

@@ -9,7 +9,7 @@ use bulkhead_proto::records::{App, AppName};
 use bulkhead_store::{RowKey, Scan, Scope, tables};
 use bytes::Bytes;
 
-use crate::{AuthService, rows};
+use crate::{AuthService, rows, shown};
 
 /// Most apps of one page.
 const PAGE_MAX: u32 = 100;
@@ -73,7 +73,8 @@ impl AuthService {
             limit: request.limit as usize,
         };
         let rows = self.store.scan(scan).await?;
-        Ok(AppList { apps: rows.into_iter().map(|row| rows::decode(row.value)).collect::<Result<_>>()? })
+        let apps = rows.into_iter().map(|row| rows::decode(row.value).map(shown::app));
+        Ok(AppList { apps: apps.collect::<Result<_>>()? })
     }
 
     /// Reads an app from the store; one that was made in another region is not served here.

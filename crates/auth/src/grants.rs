@@ -10,7 +10,7 @@ use bulkhead_proto::records::User;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::AuthService;
+use crate::{AuthService, shown};
 
 impl AuthService {
     pub(crate) async fn grant_to_client(&self, request: ClientCredentialsGrant) -> Result<GrantedToken> {
@@ -22,12 +22,14 @@ impl AuthService {
         if !bool::from(right) {
             return Err(ErrorKind::WrongClientSecret.into());
         }
-        self.grant(uuid, None, self.expiry_of(request.ttl_s)).await
+        self.grant(uuid, None, self.clock.now_ms(), self.expiry_of(request.ttl_s)).await
     }
 
     pub(crate) async fn grant_for_password(&self, request: PasswordGrant) -> Result<GrantedToken> {
         let uuid = AppUuid::from_slice(&request.app)?;
         self.app(uuid).await?;
+        // Taken before the password is read: a change of it meanwhile ends the token too.
+        let asked_ms = self.clock.now_ms();
         let user = match self.user(uuid, &request.username).await {
             Ok(user) => Some(user),
             Err(error) if error.kind() == ErrorKind::UserNotFound => None,
@@ -40,7 +42,7 @@ impl AuthService {
         if !right {
             return Err(ErrorKind::WrongPassword.into());
         }
-        self.grant_to_user(uuid, user, request.ttl_s).await
+        self.grant_to_user(uuid, user, asked_ms, request.ttl_s).await
     }
 
     pub(crate) async fn grant_on_behalf(&self, request: InheritGrant) -> Result<GrantedToken> {
@@ -59,30 +61,52 @@ impl AuthService {
             }
             found => found?,
         };
-        self.grant_to_user(uuid, user, request.ttl_s).await
+        self.grant_to_user(uuid, user, self.clock.now_ms(), request.ttl_s).await
     }
 
     pub(crate) async fn exchange(&self, request: AuthenticateRequest) -> Result<GrantedToken> {
-        let identity = self.judge(&request).await?;
-        let uuid = AppUuid::from_slice(&identity.app)?;
+        let uuid = AppUuid::from_slice(&request.app)?;
+        let app = self.app(uuid).await?;
+        if !request.token.starts_with(bulkhead_token::PREFIX) {
+            return Err(ErrorKind::Unauthenticated.into());
+        }
+        let asked_ms = self.clock.now_ms();
+        // By the token alone: "No certificate" mode opens sockets, it gives no tokens away.
+        let identity = self.judge_token(uuid, &app, &request).await?;
         let user = match identity.username.as_str() {
             "" => None,
             username => Some(self.user(uuid, username).await?),
         };
-        self.grant(uuid, user, identity.expires_ms).await
+        self.grant(uuid, user, asked_ms, identity.expires_ms).await
     }
 
-    async fn grant_to_user(&self, app: AppUuid, user: Arc<User>, ttl_s: Option<u64>) -> Result<GrantedToken> {
+    async fn grant_to_user(
+        &self,
+        app: AppUuid,
+        user: Arc<User>,
+        asked_ms: u64,
+        ttl_s: Option<u64>,
+    ) -> Result<GrantedToken> {
         if !user.activated {
             return Err(ErrorKind::UserNotActivated.into());
         }
-        self.grant(app, Some(user), self.expiry_of(ttl_s)).await
+        self.grant(app, Some(user), asked_ms, self.expiry_of(ttl_s)).await
     }
 
-    async fn grant(&self, app: AppUuid, user: Option<Arc<User>>, expires_ms: u64) -> Result<GrantedToken> {
+    /// A token is issued at the earliest when its user's tokens became valid, so that one issued in the millisecond of a
+    /// cut, but after it, is told from one issued before.
+    async fn grant(
+        &self,
+        app: AppUuid,
+        user: Option<Arc<User>>,
+        asked_ms: u64,
+        expires_ms: u64,
+    ) -> Result<GrantedToken> {
+        let valid_from_ms = user.as_ref().map_or(0, |user| user.created_ms.max(user.tokens_valid_from_ms));
+        let issued_ms = asked_ms.max(valid_from_ms);
         let username = user.as_ref().map_or("", |user| user.username.as_str());
-        let access_token = self.issue(app, username, expires_ms).await?;
-        let user = user.map(Arc::unwrap_or_clone);
-        Ok(GrantedToken { access_token, expires_ms, user, issued_ms: self.clock.now_ms() })
+        let access_token = self.issue(app, username, issued_ms, expires_ms).await?;
+        let user = user.map(|user| shown::user(Arc::unwrap_or_clone(user)));
+        Ok(GrantedToken { access_token, expires_ms, user, issued_ms })
     }
 }

@@ -16,6 +16,7 @@ mod register;
 mod rows;
 mod service;
 mod settings;
+mod shown;
 mod update_app;
 mod users;
 

@@ -18,14 +18,24 @@ const TEXT_BYTES_MAX: usize = 256;
 /// Longest life that can be asked for, in seconds: what fits the clients' signed 32-bit number.
 const LIFE_S_MAX: u64 = i32::MAX as u64;
 
+/// How long a token's row outlives the token, in milliseconds: whoever comes with it is told that it has expired, and
+/// not that it never was.
+const KEPT_AFTER_EXPIRY_MS: u64 = 24 * 60 * 60 * 1000;
+
 impl AuthService {
     /// Makes a token for a user, or for the app (`username` empty). `expires_ms` 0 is never. Answers its text.
-    pub(crate) async fn issue(&self, app: AppUuid, username: &str, expires_ms: u64) -> Result<String> {
+    pub(crate) async fn issue(
+        &self,
+        app: AppUuid,
+        username: &str,
+        issued_ms: u64,
+        expires_ms: u64,
+    ) -> Result<String> {
         let text = format!("{PREFIX}{}", self.random_text::<32>());
-        let now_ms = self.clock.now_ms();
-        let record = Token { username: username.to_owned(), issued_ms: now_ms, expires_ms };
+        let record = Token { username: username.to_owned(), issued_ms, expires_ms };
         let mut put = rows::put(rows::token(app, &hash(&text)), &record);
-        put.expires_in_ms = (expires_ms != 0).then(|| expires_ms.saturating_sub(now_ms));
+        put.expires_in_ms =
+            (expires_ms != 0).then(|| expires_ms.saturating_sub(self.clock.now_ms()) + KEPT_AFTER_EXPIRY_MS);
         self.store.write(vec![Mutation::Put(put)]).await?;
         Ok(text)
     }
@@ -48,7 +58,13 @@ impl AuthService {
             .ok_or(ErrorKind::Unauthenticated)?;
         let holder = if record.username.is_empty() { Holder::App } else { Holder::User(record.username) };
         let expires_ms = if record.expires_ms == 0 { u64::MAX } else { record.expires_ms };
-        Ok(Verdict { holder, issued_ms: record.issued_ms, issue_slack_ms: 0, expires_ms })
+        Ok(Verdict {
+            holder,
+            issued_ms: record.issued_ms,
+            issue_slack_ms: 0,
+            registration_slack_ms: 0,
+            expires_ms,
+        })
     }
 
     pub(crate) async fn revoke_opaque(&self, request: RevokeTokenRequest) -> Result<()> {

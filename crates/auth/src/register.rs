@@ -7,7 +7,7 @@ use bulkhead_proto::records::User;
 use bulkhead_store::{Mutation, Put};
 use bytes::Bytes;
 
-use crate::{AuthService, rows};
+use crate::{AuthService, rows, shown};
 
 /// Most users of one request (features.md §3.2).
 const BATCH_MAX: usize = 60;
@@ -29,7 +29,7 @@ impl AuthService {
         for new in request.users {
             let username = new.username.clone();
             let outcome = match self.register_one(app, new).await {
-                Ok(user) => Outcome::User(user),
+                Ok(user) => Outcome::User(shown::user(user)),
                 // A store that does not answer is no outcome of one user.
                 Err(error) if !matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::UserExists) => {
                     return Err(error);

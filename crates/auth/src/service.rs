@@ -17,6 +17,7 @@ use moka::sync::Cache;
 use crate::AuthSettings;
 use crate::authenticate::Verdict;
 use crate::passwords::Passwords;
+use crate::shown;
 
 /// Apps, users and credentials of one region.
 pub struct AuthService {
@@ -75,11 +76,11 @@ impl AuthApi for AuthService {
     }
 
     async fn find_app(&self, request: FindAppRequest) -> Result<App> {
-        self.look_up_app(request).await.map(Arc::unwrap_or_clone)
+        self.look_up_app(request).await.map(Arc::unwrap_or_clone).map(shown::app)
     }
 
     async fn update_app(&self, request: UpdateAppRequest) -> Result<App> {
-        self.change_app(request).await
+        self.change_app(request).await.map(shown::app)
     }
 
     async fn authenticate(&self, request: AuthenticateRequest) -> Result<Identity> {
@@ -116,7 +117,7 @@ impl AuthApi for AuthService {
 
     async fn find_user(&self, request: UserRequest) -> Result<User> {
         let app = AppUuid::from_slice(&request.app)?;
-        self.user(app, &request.user).await.map(Arc::unwrap_or_clone)
+        self.user(app, &request.user).await.map(Arc::unwrap_or_clone).map(shown::user)
     }
 
     async fn list_users(&self, request: ListUsersRequest) -> Result<UserList> {
@@ -124,10 +125,10 @@ impl AuthApi for AuthService {
     }
 
     async fn update_user(&self, request: UpdateUserRequest) -> Result<User> {
-        self.change_user(request).await
+        self.change_user(request).await.map(shown::user)
     }
 
     async fn delete_user(&self, request: UserRequest) -> Result<User> {
-        self.remove_user(request).await
+        self.remove_user(request).await.map(shown::user)
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::register::check_nickname;
-use crate::{AuthService, rows};
+use crate::{AuthService, rows, shown};
 
 /// Most users of one page.
 const PAGE_MAX: u32 = 100;
@@ -20,7 +20,8 @@ const PAGE_MAX: u32 = 100;
 const ATTEMPTS_MAX: usize = 8;
 
 impl AuthService {
-    /// A user by name in any case, or by the text form of the registration UUID.
+    /// A user by name in any case, or by the text form of the registration UUID. The UUID has precedence, or else a user
+    /// could take over the tokens of another by registering under the other's UUID.
     pub(crate) async fn user(&self, app: AppUuid, name: &str) -> Result<Arc<User>> {
         let name = fold_username(name);
         if name.is_empty() || name.len() > bulkhead_model::USERNAME_BYTES_MAX {
@@ -30,12 +31,16 @@ impl AuthService {
         if let Some(user) = self.users.get(&key) {
             return Ok(user);
         }
-        let user = match rows::read::<User>(&*self.store, rows::user(app, &key.1)).await? {
+        let user = match self.user_of_uuid(app, &key.1).await? {
             Some(user) => user,
-            None => self.user_of_uuid(app, &key.1).await?.ok_or(ErrorKind::UserNotFound)?,
+            None => {
+                let named: Option<User> = rows::read(&*self.store, rows::user(app, &key.1)).await?;
+                named.ok_or(ErrorKind::UserNotFound)?
+            }
         };
         let user = Arc::new(user);
-        // Under the username only, so that a change has one entry to drop.
+        // Under the username only, so that a change has one entry to drop; and never under a name that is somebody's
+        // UUID, because that name leads elsewhere.
         self.users.insert((app, user.username.clone()), user.clone());
         Ok(user)
     }
@@ -48,7 +53,8 @@ impl AuthService {
         }
         let Some(username) = self.store.get(rows::user_uuid(app, &uuid)).await? else { return Ok(None) };
         let username = String::from_utf8_lossy(&username).into_owned();
-        rows::read(&*self.store, rows::user(app, &username)).await
+        let user: Option<User> = rows::read(&*self.store, rows::user(app, &username)).await?;
+        Ok(user.filter(|user| user.uuid == uuid.as_slice()))
     }
 
     pub(crate) async fn page_of_users(&self, request: ListUsersRequest) -> Result<UserList> {
@@ -81,7 +87,8 @@ impl AuthService {
         };
         let keys = found.iter().map(|row| rows::user(app, &String::from_utf8_lossy(&row.value))).collect();
         let users = self.store.get_many(keys).await?;
-        let users = users.into_iter().flatten().map(rows::decode).collect::<Result<_>>()?;
+        let users = users.into_iter().flatten().map(|value| rows::decode(value).map(shown::user));
+        let users = users.collect::<Result<_>>()?;
         Ok(UserList { users, next_cursor })
     }
 
@@ -104,7 +111,7 @@ impl AuthService {
             match &change {
                 Change::Password(hash) => {
                     user.password_hash.clone_from(hash);
-                    user.tokens_valid_from_ms = now_ms;
+                    user.tokens_valid_from_ms = cut_ms(now_ms, user);
                 }
                 Change::Activated(activated) => user.activated = *activated,
                 Change::Nickname(nickname) => user.nickname = Some(nickname.clone()),
@@ -117,7 +124,8 @@ impl AuthService {
     pub(crate) async fn cut_tokens(&self, request: UserRequest) -> Result<()> {
         let app = AppUuid::from_slice(&request.app)?;
         let now_ms = self.clock.now_ms();
-        self.rewrite(app, &request.user, |user| user.tokens_valid_from_ms = now_ms).await.map(drop)
+        let cut = |user: &mut User| user.tokens_valid_from_ms = cut_ms(now_ms, user);
+        self.rewrite(app, &request.user, cut).await.map(drop)
     }
 
     pub(crate) async fn remove_user(&self, request: UserRequest) -> Result<User> {
@@ -142,11 +150,20 @@ impl AuthService {
             let stored = self.store.get(key.clone()).await?.ok_or(ErrorKind::UserNotFound)?;
             let mut user: User = rows::decode(stored.clone())?;
             change(&mut user);
-            if self.store.compare_and_set(key.clone(), Some(stored), user.encode_to_vec().into()).await? {
-                self.users.invalidate(&(app, username));
+            let done =
+                self.store.compare_and_set(key.clone(), Some(stored), user.encode_to_vec().into()).await;
+            // Also when it failed: it may have been applied.
+            self.users.invalidate(&(app, username.clone()));
+            if done? {
                 return Ok(user);
             }
         }
         Err(ErrorKind::Conflict.into())
     }
+}
+
+/// The instant from which tokens are valid after a cut now: above it and above every cut before, so that what was issued
+/// in the same millisecond before the cut is refused.
+fn cut_ms(now_ms: u64, user: &User) -> u64 {
+    now_ms.max(user.tokens_valid_from_ms) + 1
 }
