@@ -9,6 +9,9 @@ use crate::cache::Pinned;
 /// How many of the newest ids have their count remembered; more than a session may have unproven.
 const MARKS_MAX: usize = 96;
 
+/// How many of them stay when some device has taken them: others are a little behind it.
+const TAKEN_MARKS_MAX: usize = 16;
+
 /// An id of a channel and how many chat messages the user had been sent up to it.
 pub(crate) type Mark = (u64, u64);
 
@@ -50,6 +53,7 @@ impl Standing {
             }
             self.marks.push_back(mark);
         }
+        self.prune();
     }
 
     /// Some device has everything up to the mark.
@@ -57,6 +61,7 @@ impl Standing {
         if id > self.row.taken_id {
             self.row.taken_id = id;
             self.row.taken_incoming = self.row.taken_incoming.max(incoming).min(self.row.incoming);
+            self.prune();
         }
     }
 
@@ -67,6 +72,12 @@ impl Standing {
         }
         let after = self.marks.partition_point(|(marked, _)| *marked <= id);
         after.checked_sub(1).map(|index| self.marks[index].1)
+    }
+
+    fn prune(&mut self) {
+        while self.marks.len() > TAKEN_MARKS_MAX && self.marks[0].0 <= self.row.taken_id {
+            self.marks.pop_front();
+        }
     }
 }
 
@@ -180,5 +191,8 @@ mod tests {
         assert_eq!(standing.marks.len(), MARKS_MAX);
         assert_eq!(standing.incoming_at(1), None);
         assert_eq!(standing.incoming_at(950), Some(950));
+        standing.take((990, 990));
+        assert_eq!(standing.marks.len(), TAKEN_MARKS_MAX);
+        assert_eq!(standing.incoming_at(995), Some(995));
     }
 }

@@ -44,7 +44,7 @@ pub(crate) async fn forget_user(core: &Core, request: UserRequest) -> Result<()>
 fn forget_in_memory(core: &Core, app: AppUuid, user: &str) {
     core.dedup.forget(|sender| sender.is_of(app, user));
     for lane in &core.lanes {
-        lane.with(|state| state.forget_user(|key| key.is_of(app, user), |key| key.is_of(app, user)));
+        lane.with(|state| state.forget(|key| key.is_of(app, user), |key| key.is_of(app, user)));
     }
 }
 

@@ -225,7 +225,8 @@ impl State {
         }
     }
 
-    pub(crate) fn forget_user(
+    /// Forgets what the two name, written or not.
+    pub(crate) fn forget(
         &mut self,
         standing: impl Fn(&StandingKey) -> bool,
         place: impl Fn(&CursorKey) -> bool,

@@ -104,15 +104,15 @@ impl Sessions {
             let oldest = sessions.iter().position(of_platform).unwrap_or_default();
             gone.push((sessions.remove(oldest), KickReason::AnotherDevice));
         }
-        if sessions.len() >= SESSIONS_PER_USER_MAX {
-            return Err(ErrorKind::PlanLimitReached.with("too many sessions of one user"));
-        }
-        sessions.push(session);
         // Under the lock, so that two logins cannot have their kicks arrive in the wrong order.
         for (session, reason) in gone {
             let detail = if reason == KickReason::AnotherDevice { request.login_ext.as_str() } else { "" };
             kick(app, &request.user, &session, reason, detail);
         }
+        if sessions.len() >= SESSIONS_PER_USER_MAX {
+            return Err(ErrorKind::PlanLimitReached.with("too many sessions of one user"));
+        }
+        sessions.push(session);
         Ok(())
     }
 

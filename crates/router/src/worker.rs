@@ -1,11 +1,13 @@
 //! A lane's worker: it takes all that waits, makes one batch of it, and answers when the batch is durable.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_model::{Error, MessageId, Result, SLOT_COUNT};
+use bulkhead_model::{Error, ErrorKind, MessageId, Result, SLOT_COUNT};
 use bulkhead_proto::router::Published;
 use bulkhead_store::Mutation;
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -34,8 +36,35 @@ pub(crate) struct Worker {
 /// A message whose client id is claimed, if it has one.
 pub(crate) struct Claimed {
     pub(crate) job: Job,
-    pub(crate) answer: Answer,
-    window: Option<SharedWindow>,
+    answer: Answer,
+    claim: Option<HeldClaim>,
+}
+
+/// A claimed client id. When it is dropped before it is settled, its outcome is unknown: resends that wait are refused,
+/// and later ones ask the store.
+struct HeldClaim {
+    window: SharedWindow,
+    client_id: u64,
+    settled: bool,
+}
+
+impl HeldClaim {
+    fn settle(&mut self, outcome: &Result<Published>, in_doubt: bool) {
+        self.settled = true;
+        let mut window = self.window.lock();
+        window.settle(self.client_id, outcome);
+        if in_doubt {
+            window.doubt();
+        }
+    }
+}
+
+impl Drop for HeldClaim {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(&Err(ErrorKind::Unavailable.into()), true);
+        }
+    }
 }
 
 impl Worker {
@@ -75,8 +104,7 @@ impl Worker {
                 _ = tick.tick() => flush = true,
             }
             flush |= self.flushed.elapsed() >= self.flush_every;
-            // Whom it concerns was answered; what it was is in the log.
-            let _ = self.batch(&mut jobs, flush).await;
+            self.guarded_batch(&mut jobs, flush).await;
         }
         for _ in 0..LAST_FLUSHES_MAX {
             if !self.lane.with(|state| state.has_unwritten()) {
@@ -87,6 +115,19 @@ impl Worker {
             }
         }
         tracing::warn!("some cursors could not be written; their devices will be given messages again");
+    }
+
+    /// A batch that panics must not end its lane: its messages are answered `Unavailable` (their senders are dropped), and
+    /// what the lane knew is read again. Other errors have been answered and logged.
+    async fn guarded_batch(&mut self, jobs: &mut Vec<Job>, flush: bool) {
+        let batch = AssertUnwindSafe(self.batch(jobs, flush)).catch_unwind();
+        if batch.await.is_err() {
+            tracing::error!("a batch panicked; its messages are not acknowledged");
+            metrics::counter!("bulkhead_router_panics_total").increment(1);
+            jobs.clear();
+            self.lane.with(|state| state.forget(|_| true, |_| true));
+            self.lane.set_writing_since_ms(u64::MAX);
+        }
     }
 
     async fn batch(&mut self, jobs: &mut Vec<Job>, flush: bool) -> Result<()> {
@@ -115,12 +156,14 @@ impl Worker {
             let (unused, _) = tokio::sync::oneshot::channel();
             let answer = std::mem::replace(&mut job.answer, unused);
             let Some(window) = window else {
-                claimed.push(Claimed { job, answer, window: None });
+                claimed.push(Claimed { job, answer, claim: None });
                 continue;
             };
-            let claim = window.lock().claim(job.request.client_id, answer);
+            let client_id = job.request.client_id;
+            let claim = window.lock().claim(client_id, answer);
             if let Claim::Mine(answer) = claim {
-                claimed.push(Claimed { job, answer, window: Some(window) });
+                let claim = Some(HeldClaim { window, client_id, settled: false });
+                claimed.push(Claimed { job, answer, claim });
             }
         }
         Ok(claimed)
@@ -191,12 +234,8 @@ impl Worker {
 
 /// Answers a message and the resends that wait for it.
 fn settle(claimed: Claimed, outcome: Result<Published>, in_doubt: bool) {
-    if let Some(window) = &claimed.window {
-        let mut window = window.lock();
-        window.settle(claimed.job.request.client_id, &outcome);
-        if in_doubt {
-            window.doubt();
-        }
+    if let Some(mut claim) = claimed.claim {
+        claim.settle(&outcome, in_doubt);
     }
     let _ = claimed.answer.send(outcome);
 }

@@ -1,6 +1,7 @@
 //! The router on the real engine and the real auth service.
 
-#[expect(clippy::unwrap_used, reason = "a helper that fails has to panic")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails has to panic")]
+
 mod bed;
 mod changes;
 mod failures;
