@@ -6,11 +6,15 @@ use bulkhead_proto::auth::{Failure, NewUser, RegisterUsersRequest, RegisteredUse
 use bulkhead_proto::records::User;
 use bulkhead_store::{Mutation, Put};
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::{AuthService, rows, shown};
 
 /// Most users of one request (features.md §3.2).
 const BATCH_MAX: usize = 60;
+
+/// Users of one request that are worked on at the same time.
+const AT_ONCE_MAX: usize = 8;
 
 /// Longest password, in characters (features.md §1).
 const PASSWORD_CHARS_MAX: usize = 64;
@@ -25,23 +29,25 @@ impl AuthService {
         if request.users.is_empty() || request.users.len() > BATCH_MAX {
             return Err(ErrorKind::InvalidArgument.with("1-60 users can be registered at once"));
         }
-        let mut outcomes = Vec::with_capacity(request.users.len());
-        for new in request.users {
-            let username = new.username.clone();
-            let outcome = match self.register_one(app, new).await {
-                Ok(user) => Outcome::User(shown::user(user)),
-                // A store that does not answer is no outcome of one user.
-                Err(error) if !matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::UserExists) => {
-                    return Err(error);
-                }
-                Err(error) => Outcome::Failure(Failure {
-                    kind: error.kind().name().to_owned(),
-                    message: error.message().to_owned(),
-                }),
-            };
-            outcomes.push(Registration { username, outcome: Some(outcome) });
-        }
+        let registrations = request.users.into_iter().map(|new| self.registration(app, new));
+        let outcomes = stream::iter(registrations).buffered(AT_ONCE_MAX).try_collect().await?;
         Ok(RegisteredUsers { outcomes })
+    }
+
+    /// The outcome of one user. A store that does not answer is no outcome of one user but fails the request.
+    async fn registration(&self, app: AppUuid, new: NewUser) -> Result<Registration> {
+        let username = new.username.clone();
+        let outcome = match self.register_one(app, new).await {
+            Ok(user) => Outcome::User(shown::user(user)),
+            Err(error) if !matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::UserExists) => {
+                return Err(error);
+            }
+            Err(error) => Outcome::Failure(Failure {
+                kind: error.kind().name().to_owned(),
+                message: error.message().to_owned(),
+            }),
+        };
+        Ok(Registration { username, outcome: Some(outcome) })
     }
 
     /// Registers one user of an app that exists.
@@ -71,14 +77,16 @@ impl AuthService {
             tokens_valid_from_ms: 0,
             notification_display_style: None,
         };
+        // The ways to the user first: a crash in between leaves ways that lead nowhere, never a user that no list finds.
+        let name = Bytes::from(username.clone());
+        let index = |key| Mutation::Put(Put { key, value: name.clone(), expires_in_ms: None });
+        let by_uuid = rows::user_uuid(app, &user.uuid);
+        let by_time = rows::user_by_time(app, user.registration_key.clone());
+        self.store.write(vec![index(by_uuid.clone()), index(by_time.clone())]).await?;
         if self.store.insert_if_absent(rows::put(rows::user(app, &username), &user)).await?.is_some() {
+            self.store.write(vec![Mutation::Delete(by_uuid), Mutation::Delete(by_time)]).await?;
             return Err(ErrorKind::UserExists.into());
         }
-        let name = Bytes::from(username);
-        let index = |key| Mutation::Put(Put { key, value: name.clone(), expires_in_ms: None });
-        let by_uuid = index(rows::user_uuid(app, &user.uuid));
-        let by_time = index(rows::user_by_time(app, user.registration_key.clone()));
-        self.store.write(vec![by_uuid, by_time]).await?;
         Ok(user)
     }
 

@@ -87,9 +87,15 @@ impl AuthService {
         };
         let keys = found.iter().map(|row| rows::user(app, &String::from_utf8_lossy(&row.value))).collect();
         let users = self.store.get_many(keys).await?;
-        let users = users.into_iter().flatten().map(|value| rows::decode(value).map(shown::user));
-        let users = users.collect::<Result<_>>()?;
-        Ok(UserList { users, next_cursor })
+        let mut page = Vec::with_capacity(users.len());
+        for (value, place) in users.into_iter().zip(found) {
+            let Some(user) = value.map(rows::decode::<User>).transpose()? else { continue };
+            // A place that a registration left which came second is nobody's.
+            if user.registration_key == place.clustering {
+                page.push(shown::user(user));
+            }
+        }
+        Ok(UserList { users: page, next_cursor })
     }
 
     pub(crate) async fn change_user(&self, request: UpdateUserRequest) -> Result<User> {
