@@ -1,4 +1,6 @@
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bulkhead_model::{ErrorKind, Result};
@@ -40,7 +42,17 @@ impl PendingPublish {
     /// Waits for the answer. `Unavailable` when the router goes away before it answers; the message may or may not be
     /// in the log then, and a resend under the same client id settles it.
     pub async fn wait(self) -> Result<Published> {
-        self.0.await.unwrap_or_else(|_| Err(ErrorKind::Unavailable.into()))
+        self.await
+    }
+}
+
+/// The same as [`PendingPublish::wait`], for callers that hold many and box none.
+impl Future for PendingPublish {
+    type Output = Result<Published>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = Pin::new(&mut self.0).poll(context);
+        answer.map(|answer| answer.unwrap_or_else(|_| Err(ErrorKind::Unavailable.into())))
     }
 }
 

@@ -1,9 +1,21 @@
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
 use bulkhead_api::{AuthApi, RouterApi};
-use bulkhead_model::{Clock, Entropy, Region};
+use bulkhead_model::{Clock, Entropy, Region, Result};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::GatewaySettings;
+use crate::attachment::Attachment;
+use crate::sockets::{self, Hub, Meters};
+use crate::{GatewaySettings, rest};
+
+/// How long a drain waits for what clients are still owed, in milliseconds.
+const DRAIN_LIMIT_MS: u64 = 10_000;
+
+/// How long the router may take to forget this gateway, in milliseconds.
+const DETACH_LIMIT_MS: u64 = 2_000;
 
 /// What the gateway needs from the rest of the region.
 pub struct Dependencies {
@@ -22,12 +34,68 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: GatewaySettings,
+    /// Unique to this run: what the router knows it by.
+    pub(crate) name: String,
+    /// The sessions that are logged in.
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) attachment: Attachment,
+    /// Set once, by the drain.
+    pub(crate) stopping: CancellationToken,
+    /// Every connection and socket.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) meters: Meters,
 }
 
 impl Gateway {
+    /// Starts a gateway: attaches it to its router, which is tried for a few seconds, and keeps it attached. No client
+    /// reaches it before [`Gateway::serve`]. `Unavailable` or `Timeout` when the router does not answer; the caller may
+    /// try again.
+    pub async fn start(dependencies: Dependencies, settings: GatewaySettings) -> Result<Arc<Self>> {
+        let gateway = Self::new(dependencies, settings);
+        gateway.attach_first().await?;
+        Ok(gateway)
+    }
+
     /// A gateway that is not attached to its router yet.
     pub(crate) fn new(dependencies: Dependencies, settings: GatewaySettings) -> Arc<Self> {
         let Dependencies { region, auth, router, clock, entropy } = dependencies;
-        Arc::new(Self { region, auth, router, clock, entropy, settings })
+        let name = format!("gateway-{:016x}", entropy.next_u64());
+        let stopping = CancellationToken::new();
+        Arc::new(Self {
+            region,
+            auth,
+            router,
+            clock,
+            entropy,
+            name,
+            hub: Arc::new(Hub::new(settings.outbox_bytes_max)),
+            attachment: Attachment::new(&stopping),
+            settings,
+            stopping,
+            tasks: TaskTracker::new(),
+            meters: Meters::new(),
+        })
+    }
+
+    /// Everything that clients reach: the REST API, and MSYNC at `/websocket` and `/ws`.
+    ///
+    /// The listener is expected to add `ConnectInfo<SocketAddr>` to each request, as [`Gateway::serve`] does; without
+    /// it no limit by client address applies.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        rest::routes(Arc::clone(self)).merge(sockets::routes(Arc::clone(self)))
+    }
+
+    /// Stops accepting, answers what was taken, tells every socket to reconnect elsewhere, and leaves the router. Takes
+    /// a bounded time.
+    pub async fn drain(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        let limit = Duration::from_millis(DRAIN_LIMIT_MS);
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "connections are cut that did not end in time");
+        }
+        let detach = self.router.detach(&self.name);
+        // If the router is gone, so is what it knew of this gateway.
+        let _ = tokio::time::timeout(Duration::from_millis(DETACH_LIMIT_MS), detach).await;
     }
 }

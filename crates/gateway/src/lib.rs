@@ -4,7 +4,9 @@
 //! [`Gateway`], which holds the other services as traits and no key, no database and no Redis password. What a message
 //! may do is never decided here: the gateway knows frames and sessions, the router knows channels.
 
+mod attachment;
 mod gateway;
+mod listener;
 mod rest;
 mod settings;
 mod sockets;

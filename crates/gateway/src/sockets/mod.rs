@@ -1,1 +1,18 @@
 //! MSYNC sessions over WebSockets.
+//!
+//! One task a socket. The [`Session`](bulkhead_msync::Session) decides; [`connection`] hands it what is ready (frames,
+//! outcomes, deliveries, the time), carries out its commands in order, and writes everything with one flush.
+//! [`Hub`] knows the sessions by their user and gives each delivery, encoded once, to all of them.
+
+mod calls;
+mod connection;
+mod hub;
+mod login;
+mod meters;
+mod outbox;
+mod translate;
+mod upgrade;
+
+pub(crate) use hub::Hub;
+pub(crate) use meters::Meters;
+pub(crate) use upgrade::routes;

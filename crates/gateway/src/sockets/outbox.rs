@@ -1,0 +1,119 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Context;
+
+use bulkhead_msync::Delivery;
+use bulkhead_msync::proto::statistics_body::Operation;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+/// Most events that wait for one session, whatever their size.
+const EVENTS_MAX: usize = 1024;
+
+/// What the router has for a session.
+pub(super) enum Event {
+    /// One message for all sessions of the user.
+    Delivery(Arc<Delivery>),
+    /// The end of the session.
+    Kick { operation: Operation, detail: Box<str> },
+}
+
+/// What waits for one session's socket to be free. Bounded: a message that does not fit is dropped, and the session is
+/// told that one was.
+pub(super) struct Outbox {
+    bytes_max: usize,
+    waiting: Mutex<Waiting>,
+    socket: AtomicWaker,
+}
+
+/// What was taken out of an outbox.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) events: VecDeque<Event>,
+    /// Messages were dropped after these.
+    pub(super) overflowed: bool,
+    bytes: usize,
+}
+
+impl Outbox {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, waiting: Mutex::default(), socket: AtomicWaker::new() }
+    }
+
+    pub(super) fn deliver(&self, delivery: Arc<Delivery>) {
+        {
+            let mut waiting = self.waiting.lock();
+            let bytes = waiting.bytes + delivery.frame.len();
+            // Once one was dropped all that follow are, until the session knows.
+            let fits =
+                waiting.events.is_empty() || (bytes <= self.bytes_max && waiting.events.len() < EVENTS_MAX);
+            if waiting.overflowed || !fits {
+                waiting.overflowed = true;
+            } else {
+                waiting.bytes = bytes;
+                waiting.events.push_back(Event::Delivery(delivery));
+            }
+        }
+        self.socket.wake();
+    }
+
+    /// The end of a session always fits.
+    pub(super) fn kick(&self, operation: Operation, detail: &str) {
+        self.waiting.lock().events.push_back(Event::Kick { operation, detail: detail.into() });
+        self.socket.wake();
+    }
+
+    /// Takes all that waits, and wakes the task when there is more.
+    pub(super) fn take(&self, context: &Context<'_>) -> Waiting {
+        self.socket.register(context.waker());
+        std::mem::take(&mut *self.waiting.lock())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_msync::{Queue, QueueKind};
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn delivery(bytes: usize) -> Arc<Delivery> {
+        Arc::new(Delivery {
+            queue: Queue::new(QueueKind::Direct, "bob"),
+            id: 1,
+            previous_id: 0,
+            transient: false,
+            except_device: String::new(),
+            only_device: String::new(),
+            frame: Bytes::from(vec![0; bytes]),
+        })
+    }
+
+    fn take(outbox: &Outbox) -> (usize, bool) {
+        let waiting = outbox.take(&Context::from_waker(std::task::Waker::noop()));
+        (waiting.events.len(), waiting.overflowed)
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_until_the_session_knows() {
+        let outbox = Outbox::new(100);
+        outbox.deliver(delivery(60));
+        outbox.deliver(delivery(40));
+        outbox.deliver(delivery(1));
+        outbox.kick(Operation::UserRemoved, "");
+        outbox.deliver(delivery(1));
+        assert_eq!(take(&outbox), (3, true));
+        assert_eq!(take(&outbox), (0, false));
+        outbox.deliver(delivery(1));
+        assert_eq!(take(&outbox), (1, false));
+    }
+
+    #[test]
+    fn one_message_always_fits_and_small_ones_are_bounded_by_number() {
+        let outbox = Outbox::new(100);
+        outbox.deliver(delivery(101));
+        assert_eq!(take(&outbox), (1, false));
+        (0..EVENTS_MAX + 1).for_each(|_| outbox.deliver(delivery(0)));
+        assert_eq!(take(&outbox), (EVENTS_MAX, true));
+    }
+}
