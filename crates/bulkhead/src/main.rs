@@ -1,2 +1,10 @@
-//! The binary.
-fn main() {}
+//! The binary `bulkhead`.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    bulkhead::run()
+}

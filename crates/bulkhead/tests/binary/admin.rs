@@ -1,0 +1,149 @@
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Ended, Running, dev_json, run, run_json, stopped_region};
+
+fn admin(folder: &Path, arguments: &[&str]) -> Ended {
+    let mut all = vec!["admin", "--data-dir", folder.to_str().unwrap()];
+    all.extend(arguments);
+    run(&all)
+}
+
+fn admin_json(folder: &Path, arguments: &[&str]) -> Value {
+    let mut all = vec!["admin", "--data-dir", folder.to_str().unwrap(), "--json"];
+    all.extend(arguments);
+    run_json(&all)
+}
+
+#[test]
+fn an_app_is_created_listed_and_shown_and_its_region_is_fixed() {
+    let folder = stopped_region();
+    let created = admin_json(folder.path(), &["app", "create", "acme/shop", "--plan", "free"]);
+    assert_eq!(created["region"], "singapore");
+    assert_eq!(created["plan"], "free");
+    assert!(created["app_id"].as_str().unwrap().starts_with("61"));
+    assert!(!created["client_secret"].as_str().unwrap().is_empty());
+    let shown = admin_json(folder.path(), &["app", "show", "acme/shop"]);
+    assert_eq!(shown["app_certificate"], created["app_certificate"]);
+    assert!(shown.get("client_secret").is_none());
+
+    let brought = "970CA35de60c44645bbae8a215061b33";
+    let created = admin_json(folder.path(), &["app", "create", "acme/moved", "--app-id", brought]);
+    assert!(created["app_id"].as_str().unwrap().eq_ignore_ascii_case(brought));
+
+    let list = admin_json(folder.path(), &["app", "list"]);
+    let keys: Vec<_> = list.as_array().unwrap().iter().map(|app| app["app_key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["acme#moved", "acme#shop", "demo#chat"]);
+
+    let twice = admin(folder.path(), &["app", "create", "acme/shop"]);
+    assert_eq!(twice.code, 1, "{}", twice.err);
+    assert_eq!(admin(folder.path(), &["app", "show", "acme/none"]).code, 1);
+    assert_eq!(admin(folder.path(), &["app", "create", "acme/x", "--plan", "gold"]).code, 64);
+    assert_eq!(admin(folder.path(), &["app", "move", "acme/shop"]).code, 64);
+}
+
+#[test]
+fn certificates_rotate_in_three_steps() {
+    let folder = stopped_region();
+    let rotate = |step| admin_json(folder.path(), &["app", "rotate-certificate", "demo/chat", step]);
+    let before = admin_json(folder.path(), &["app", "show", "demo/chat"]);
+    assert_eq!(before["app_certificate_secondary"], "");
+    let made = rotate("make-secondary");
+    assert_eq!(made["app_certificate"], before["app_certificate"]);
+    assert_eq!(made["app_certificate_secondary"].as_str().unwrap().len(), 32);
+    let swapped = rotate("swap");
+    assert_eq!(swapped["app_certificate"], made["app_certificate_secondary"]);
+    assert_eq!(swapped["app_certificate_secondary"], made["app_certificate"]);
+    let done = rotate("delete-secondary");
+    assert_eq!(done["app_certificate"], swapped["app_certificate"]);
+    assert_eq!(done["app_certificate_secondary"], "");
+}
+
+#[test]
+fn no_certificate_is_off_at_first_and_every_look_at_it_warns_when_it_is_on() {
+    let folder = stopped_region();
+    let shown = admin(folder.path(), &["app", "show", "demo/chat"]);
+    assert!(shown.out.contains("No certificate         off"), "{}", shown.out);
+    assert_eq!(shown.err, "");
+
+    let warned = |ended: Ended| {
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        assert!(ended.err.contains("WARNING"), "{}", ended.err);
+        assert!(ended.err.contains("demo#chat"), "{}", ended.err);
+    };
+    warned(admin(folder.path(), &["app", "no-certificate", "demo/chat", "on"]));
+    warned(admin(folder.path(), &["app", "show", "demo/chat"]));
+    warned(admin(folder.path(), &["app", "list"]));
+    let (running, _) = Running::dev(folder.path(), &[]);
+    running.err_line("WARNING");
+    assert_eq!(running.stop().code, 0);
+
+    let off = admin(folder.path(), &["app", "no-certificate", "demo/chat", "off"]);
+    assert_eq!((off.code, off.err.as_str()), (0, ""));
+}
+
+#[test]
+fn registration_and_plan_are_changed() {
+    let folder = stopped_region();
+    let show = || admin_json(folder.path(), &["app", "show", "demo/chat"]);
+    assert_eq!(show()["open_registration"], false);
+    admin_json(folder.path(), &["app", "registration", "demo/chat", "open"]);
+    assert_eq!(show()["open_registration"], true);
+    admin_json(folder.path(), &["app", "registration", "demo/chat", "authorized"]);
+    assert_eq!(show()["open_registration"], false);
+    admin_json(folder.path(), &["app", "plan", "demo/chat", "enterprise:30"]);
+    assert_eq!(show()["plan"], "enterprise:30");
+}
+
+#[test]
+fn tokens_are_built_with_and_without_the_region_and_decoded() {
+    let folder = stopped_region();
+    let app = dev_json(folder.path())["regions"][0]["apps"][0].clone();
+    let (app_id, certificate) = (app["app_id"].as_str().unwrap(), app["app_certificate"].as_str().unwrap());
+    let by_app = admin(folder.path(), &["token", "build-user", "--user", "alice", "--app", "demo/chat"]);
+    let offline = run(&[
+        "admin",
+        "token",
+        "build-user",
+        "--user",
+        "alice",
+        "--app-id",
+        app_id,
+        "--certificate",
+        certificate,
+        "--ttl-s",
+        "600",
+    ]);
+    for (built, life_s) in [(by_app, 86_400), (offline, 600)] {
+        assert_eq!(built.code, 0, "{}", built.err);
+        let token = built.out.trim();
+        assert!(token.starts_with("007"), "{token}");
+        let decoded = run_json(&["admin", "token", "decode", token, "--certificate", certificate]);
+        assert_eq!(decoded["app_id"], app_id);
+        assert_eq!(decoded["life_s"], life_s);
+        assert_eq!(decoded["verdict"], "valid");
+        let wrong = "0".repeat(32);
+        let decoded = run_json(&["admin", "token", "decode", token, "--certificate", &wrong]);
+        assert_eq!(decoded["verdict"], "the signature of the token is wrong");
+    }
+    let built = run(&["admin", "token", "build-app", "--app-id", app_id, "--certificate", certificate]);
+    assert_eq!(built.code, 0, "{}", built.err);
+    assert_eq!(run(&["admin", "token", "decode", "007nonsense"]).code, 64);
+    assert_eq!(run(&["admin", "token", "build-app", "--app-id", app_id]).code, 64);
+}
+
+#[test]
+fn a_folder_in_use_or_without_a_region_is_said_to_be_so() {
+    let empty = tempfile::tempdir().unwrap();
+    let ended = admin(empty.path(), &["app", "list"]);
+    assert_eq!(ended.code, 64);
+    assert!(ended.err.contains("keeps no region"), "{}", ended.err);
+
+    let folder = tempfile::tempdir().unwrap();
+    let (running, _) = Running::dev(folder.path(), &[]);
+    let ended = admin(folder.path(), &["app", "list"]);
+    assert_eq!(ended.code, 74);
+    assert!(ended.err.contains("in use"), "{}", ended.err);
+    assert_eq!(running.stop().code, 0);
+}

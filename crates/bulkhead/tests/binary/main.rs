@@ -1,0 +1,9 @@
+//! The binary as an operator meets it: real processes, real folders, real ports.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
+
+mod admin;
+mod dev;
+mod refusals;
+mod roles;
+mod support;
