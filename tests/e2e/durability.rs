@@ -52,7 +52,7 @@ async fn burst_and_kill(mut region: TestRegion) -> Result<()> {
     for (id, text) in &acknowledged {
         ensure!(seen.get(id) == Some(text), "acknowledged message {id} ({text}) is lost");
     }
-    let ids: Vec<u64> = delivered.iter().map(bulkhead_msync::wire::Meta::id).collect();
+    let ids: Vec<u64> = delivered.iter().map(bulkhead_msync::proto::Meta::id).collect();
     ensure!(ids.is_sorted(), "the pull is not in the order of ids");
     Ok(())
 }

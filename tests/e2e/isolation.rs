@@ -39,7 +39,7 @@ async fn isolation(region: TestRegion) -> Result<()> {
     ensure!(matches!(refused.status, 401 | 403), "carol asked for alice's history: {}", refused.status);
 
     // A message that she cannot see answers exactly like one that is not there.
-    use bulkhead_msync::wire::message_body::Type;
+    use bulkhead_msync::proto::message_body::Type;
     carol.send_about("alice", 2, Type::Recall, id).await?;
     let hidden = carol.ack(2, &mut Vec::new()).await?;
     carol.send_about("alice", 3, Type::Recall, 12345).await?;

@@ -1,7 +1,7 @@
 //! Who gets in and who does not, on the socket.
 
 use anyhow::{Result, ensure};
-use bulkhead_msync::wire::status::ErrorCode;
+use bulkhead_msync::proto::status::ErrorCode;
 use bulkhead_testkit::TestRegion;
 
 use crate::rest::Rest;

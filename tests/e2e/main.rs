@@ -21,6 +21,7 @@ pub(crate) fn in_both_compositions<F>(apps: &[&str], test: impl Fn(TestRegion) -
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    bulkhead_chassis::tls::install_provider();
     for composition in [Composition::OneProcess, Composition::Roles] {
         let region = TestRegion::start(Path::new(env!("CARGO_BIN_EXE_bulkhead")), composition, apps)
             .unwrap_or_else(|error| panic!("{composition:?}: {error:#}"));

@@ -1,7 +1,7 @@
 //! Guarantee 2: one channel has one order, the same live, pulled and in the history, for both users.
 
 use anyhow::{Result, ensure};
-use bulkhead_msync::wire::Meta;
+use bulkhead_msync::proto::Meta;
 use bulkhead_testkit::TestRegion;
 
 use crate::rest::Rest;
@@ -61,13 +61,15 @@ async fn one_order(region: TestRegion) -> Result<()> {
 
 /// Takes pushes and follows notices until `total` messages are there.
 async fn everything(socket: &mut Socket, peer: &str, total: usize) -> Result<Vec<u64>> {
-    use bulkhead_msync::wire::m_sync::Command;
+    use bulkhead_msync::proto::m_sync::Command;
     use prost::Message;
     let mut seen = Vec::new();
     while seen.len() < total {
         let frame = socket.next().await?;
         match frame.command() {
-            Command::Sync => seen.extend(ids(&bulkhead_msync::wire::CommSyncDl::decode(frame.payload())?.metas)),
+            Command::Sync => {
+                seen.extend(ids(&bulkhead_msync::proto::CommSyncDl::decode(frame.payload())?.metas))
+            }
             Command::Notice => seen.extend(ids(&socket.pull_all(peer).await?)),
             _ => {}
         }

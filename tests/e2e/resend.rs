@@ -43,7 +43,7 @@ async fn resend(mut region: TestRegion) -> Result<()> {
     ensure!(second > first, "another device shares the client id");
 
     let mut bob = Socket::login(&region, &app, "bob", &bob_token, "web_b").await?;
-    let delivered: Vec<u64> = bob.sync_all().await?.iter().map(bulkhead_msync::wire::Meta::id).collect();
+    let delivered: Vec<u64> = bob.sync_all().await?.iter().map(bulkhead_msync::proto::Meta::id).collect();
     ensure!(delivered == [first, second], "bob got {delivered:?}");
     Ok(())
 }

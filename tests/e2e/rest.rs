@@ -70,7 +70,12 @@ impl Rest {
     }
 
     /// Every message of a user's history with a peer, oldest first, as (id, decoded Meta).
-    pub(crate) async fn history(&self, user: &str, token: &str, peer: &str) -> Result<Vec<bulkhead_msync::wire::Meta>> {
+    pub(crate) async fn history(
+        &self,
+        user: &str,
+        token: &str,
+        peer: &str,
+    ) -> Result<Vec<bulkhead_msync::proto::Meta>> {
         use base64::Engine;
         use prost::Message;
         let mut start = "-1".to_owned();
@@ -85,7 +90,7 @@ impl Rest {
             for message in page["msgs"].as_array().context("no msgs")? {
                 let text = message["msg"].as_str().context("no msg")?;
                 let bytes = base64::engine::general_purpose::STANDARD.decode(text)?;
-                metas.push(bulkhead_msync::wire::Meta::decode(bytes.as_slice())?);
+                metas.push(bulkhead_msync::proto::Meta::decode(bytes.as_slice())?);
             }
             if page["is_last"].as_bool().context("no is_last")? {
                 return Ok(metas);

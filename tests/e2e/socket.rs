@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bulkhead_msync::wire::{
-    CommSyncDl, CommSyncUl, CommUnreadDl, Jid, MSync, MessageBody, Meta, Provision, m_sync, message_body, meta,
+use bulkhead_msync::proto::{
+    CommSyncDl, CommSyncUl, CommUnreadDl, Jid, MSync, MessageBody, Meta, Provision, m_sync, message_body,
+    meta,
 };
 use bulkhead_testkit::{App, TestRegion};
 use futures_util::{SinkExt, StreamExt};
@@ -36,11 +37,17 @@ impl Socket {
     }
 
     /// Connects and logs in.
-    pub(crate) async fn login(region: &TestRegion, app: &App, user: &str, token: &str, device: &str) -> Result<Self> {
+    pub(crate) async fn login(
+        region: &TestRegion,
+        app: &App,
+        user: &str,
+        token: &str,
+        device: &str,
+    ) -> Result<Self> {
         let mut socket = Self::connect(region, app).await?;
         let answer = socket.provision(user, token, device).await?;
         let status = answer.status.context("a provision answer has a status")?;
-        if status.error_code() != bulkhead_msync::wire::status::ErrorCode::Ok {
+        if status.error_code() != bulkhead_msync::proto::status::ErrorCode::Ok {
             bail!("login refused: {:?}", status.reason);
         }
         Ok(socket)

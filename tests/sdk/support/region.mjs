@@ -65,7 +65,7 @@ export class Region {
     await rm(join(this.#dataDir, 'dev.json'), { force: true });
     const more = apps.flatMap((app) => ['--app', app]);
     const listen = `127.0.0.1:${this.port ?? 0}`;
-    const dev = this.#spawn('dev', ['--listen', listen, '--data-dir', this.#dataDir, ...more]);
+    const dev = this.#spawn('dev', ['dev', '--listen', listen, '--data-dir', this.#dataDir, ...more]);
     const description = await eventually(
       'dev.json',
       async () => {
