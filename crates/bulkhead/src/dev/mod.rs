@@ -8,6 +8,7 @@ mod secrets;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,6 +163,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Makes a folder that only its owner can look into; one that is there stays as it is.
 fn make_folder(folder: &Path) -> Result<(), StartError> {
-    fs::create_dir_all(folder).map_err(|error| StartError::file(folder, &error))
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| StartError::file(folder, &error))
 }

@@ -1,3 +1,4 @@
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -159,6 +160,23 @@ fn json_prints_what_the_file_holds() {
     assert_eq!(running.end().code, 0);
 }
 
+#[test]
+fn a_second_signal_ends_at_once_while_a_request_is_still_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, _) = Running::dev_with(folder.path(), &[], &[("RUST_LOG", "info")]);
+    let rest_url = region(folder.path(), 0)["rest_url"].as_str().unwrap().to_owned();
+    let mut socket = std::net::TcpStream::connect(rest_url.strip_prefix("http://").unwrap()).unwrap();
+    // The gateway asks for the body when it has begun to answer the request.
+    let head =
+        "POST /demo/chat/token HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    socket.write_all(head.as_bytes()).unwrap();
+    socket.read_exact(&mut [0; 12]).unwrap();
+    running.signal("TERM");
+    running.err_line("a second signal ends at once");
+    running.signal("TERM");
+    assert_eq!(running.end().code, 143);
+}
+
 #[tokio::test]
 async fn tls_serves_with_a_certificate_that_the_local_authority_vouches_for() {
     use rustls_pki_types::pem::PemObject;
@@ -171,6 +189,7 @@ async fn tls_serves_with_a_certificate_that_the_local_authority_vouches_for() {
     assert!(region["ws_url"].as_str().unwrap().starts_with("wss://"));
     assert!(screen.contains("--cacert"), "{screen}");
 
+    bulkhead_chassis::tls::install_provider();
     let authority = CertificateDer::from_pem_file(folder.path().join("tls/ca.pem")).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority).unwrap();

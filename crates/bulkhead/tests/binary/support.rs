@@ -52,10 +52,14 @@ impl Running {
 
     /// `dev` on a folder and a free port, when it serves; also answers its screen.
     pub(crate) fn dev(folder: &Path, further: &[&str]) -> (Self, String) {
+        Self::dev_with(folder, further, &[])
+    }
+
+    pub(crate) fn dev_with(folder: &Path, further: &[&str], environment: &[(&str, &str)]) -> (Self, String) {
         let folder = folder.to_str().unwrap();
         let mut arguments = vec!["dev", "--data-dir", folder, "--listen", "127.0.0.1:0"];
         arguments.extend(further);
-        let running = Self::start(&arguments);
+        let running = Self::start_with(&arguments, environment);
         let mut screen = String::new();
         loop {
             let line = running.next_out();
@@ -134,6 +138,7 @@ impl Drop for Running {
 
 /// A client that does not wait for ever.
 pub(crate) fn http() -> reqwest::Client {
+    bulkhead_chassis::tls::install_provider();
     reqwest::Client::builder().timeout(LIMIT).build().unwrap()
 }
 

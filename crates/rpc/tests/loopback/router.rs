@@ -176,7 +176,7 @@ async fn a_gateway_that_does_not_take_its_events_is_detached_when_too_much_waits
     let mut raw = serving.raw_router();
     let mut request = tonic::Request::new(AttachRequest { gateway: "slow".to_owned() });
     request.metadata_mut().insert(REGION_HEADER, REGION.name().parse().unwrap());
-    let _never_read = raw.attach(request).await.unwrap();
+    let never_read = raw.attach(request).await.unwrap();
     assert_eq!(noted.recv().await, Some(Note::Attached("slow".to_owned())));
     let sink = router.sinks.lock()[0].clone();
     const BYTES: usize = 1024 * 1024;
@@ -184,5 +184,6 @@ async fn a_gateway_that_does_not_take_its_events_is_detached_when_too_much_waits
         sink.deliver(vec![delivery(id as u64, BYTES)]);
     }
     assert_eq!(noted.recv().await, Some(Note::Detached("slow".to_owned())));
+    drop(never_read);
     serving.stop().await;
 }
