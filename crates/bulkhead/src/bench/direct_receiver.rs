@@ -28,8 +28,7 @@ pub(super) async fn receive(run: Rc<Run>, mut socket: Socket, sender: String) ->
     let mut pull = Pull::Idle;
     loop {
         socket.fill().await.map_err(lost)?;
-        loop {
-            let Some(frame) = socket.next_frame().map_err(lost)? else { break };
+        while let Some(frame) = socket.next_frame().map_err(lost)? {
             let mut stats = run.stats.borrow_mut();
             let now_ns = stats.ns(Instant::now());
             let down = wire::read(frame, |stamp| {
