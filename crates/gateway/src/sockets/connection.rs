@@ -37,6 +37,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(20);
 /// How long a closed socket waits for its client to close too, so that the last frame is not lost to a reset.
 const LINGER_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long a client that was kicked may take to close by itself.
+const KICK_LIMIT: Duration = Duration::from_secs(1);
+
 /// A socket and its session. Small, because it is what an idle client costs.
 pub(super) struct Connection {
     gateway: Arc<Gateway>,
@@ -374,6 +377,12 @@ async fn patiently<E>(writing: impl Future<Output = Result<(), E>>) -> Result<()
 
 async fn close(socket: &mut WebSocket, reason: CloseReason) {
     let frame = CloseFrame { code: reason.code(), reason: "".into() };
+    if reason == CloseReason::Kicked && socket.flush().await.is_ok() {
+        // The client reads the kick and closes by itself; a close that comes on the heels of the kick is taken for a lost
+        // connection, and the client comes back.
+        let gone = async { while let Some(Ok(_)) = socket.next().await {} };
+        let _ = Box::pin(tokio::time::timeout(KICK_LIMIT, gone)).await;
+    }
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
             while let Some(Ok(_)) = socket.next().await {}

@@ -78,10 +78,10 @@ impl Hub {
         let key = key_of(&delivery.app, &delivery.user);
         let part = self.part(&key).read();
         let Some(sessions) = part.get(key.as_slice()) else { return };
-        // Encoded here, once, and only for a user who is connected.
-        let Some(delivery) = translate::delivery(delivery).map(Arc::new) else { return };
+        let devices = sessions.iter().map(|session| &*session.device);
+        let Some(delivery) = translate::delivery(delivery, devices).map(Arc::new) else { return };
         for session in sessions {
-            session.outbox.deliver(Arc::clone(&delivery));
+            session.outbox.deliver(Arc::clone(&delivery), delivery.is_for(&session.device));
         }
     }
 
@@ -132,6 +132,7 @@ mod tests {
     use bulkhead_proto::router::{KickReason, Queue};
     use bytes::Bytes;
 
+    use super::super::outbox::Event;
     use super::*;
 
     const APP: [u8; 16] = [1; 16];
@@ -173,6 +174,26 @@ mod tests {
         hub.deliver(vec![delivery("alice"), delivery("alice"), delivery("nobody")]);
         assert_eq!(sessions.each_ref().map(waiting), [2, 2, 0]);
         assert_eq!(waiting(&elsewhere), 0);
+    }
+
+    #[test]
+    fn a_message_that_no_device_here_gets_is_not_encoded() {
+        let hub = Arc::new(Hub::new(1000));
+        let sender = hub.register(&APP, "alice", "a", 1);
+        let delivered = |except: &str| {
+            let mut event = delivery("alice");
+            if let Some(RouterEvent::Delivery(delivery)) = &mut event.event {
+                delivery.except_device = except.into();
+            }
+            hub.deliver(vec![event]);
+            let mut waiting = sender.handle().outbox.take(&Context::from_waker(Waker::noop()));
+            match waiting.events.pop_front() {
+                Some(Event::Delivery(delivery)) => delivery,
+                _ => panic!("not delivered"),
+            }
+        };
+        assert!(delivered("a").frame.is_empty());
+        assert!(!delivered("b").frame.is_empty());
     }
 
     #[test]

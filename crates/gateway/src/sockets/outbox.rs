@@ -40,10 +40,11 @@ impl Outbox {
         Self { bytes_max, waiting: Mutex::default(), socket: AtomicWaker::new() }
     }
 
-    pub(super) fn deliver(&self, delivery: Arc<Delivery>) {
+    /// Takes in a message; one that is not for this session's device has no bytes that wait for its socket.
+    pub(super) fn deliver(&self, delivery: Arc<Delivery>, is_for_device: bool) {
         {
             let mut waiting = self.waiting.lock();
-            let bytes = waiting.bytes + delivery.frame.len();
+            let bytes = waiting.bytes + if is_for_device { delivery.frame.len() } else { 0 };
             // Once one was dropped all that follow are, until the session knows.
             let fits =
                 waiting.events.is_empty() || (bytes <= self.bytes_max && waiting.events.len() < EVENTS_MAX);
@@ -97,23 +98,24 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_dropped_until_the_session_knows() {
         let outbox = Outbox::new(100);
-        outbox.deliver(delivery(60));
-        outbox.deliver(delivery(40));
-        outbox.deliver(delivery(1));
+        outbox.deliver(delivery(60), true);
+        outbox.deliver(delivery(60), false);
+        outbox.deliver(delivery(40), true);
+        outbox.deliver(delivery(1), true);
         outbox.kick(Operation::UserRemoved, "");
-        outbox.deliver(delivery(1));
-        assert_eq!(take(&outbox), (3, true));
+        outbox.deliver(delivery(1), true);
+        assert_eq!(take(&outbox), (4, true));
         assert_eq!(take(&outbox), (0, false));
-        outbox.deliver(delivery(1));
+        outbox.deliver(delivery(1), true);
         assert_eq!(take(&outbox), (1, false));
     }
 
     #[test]
     fn one_message_always_fits_and_small_ones_are_bounded_by_number() {
         let outbox = Outbox::new(100);
-        outbox.deliver(delivery(101));
+        outbox.deliver(delivery(101), true);
         assert_eq!(take(&outbox), (1, false));
-        (0..EVENTS_MAX + 1).for_each(|_| outbox.deliver(delivery(0)));
+        (0..EVENTS_MAX + 1).for_each(|_| outbox.deliver(delivery(0), true));
         assert_eq!(take(&outbox), (EVENTS_MAX, true));
     }
 }

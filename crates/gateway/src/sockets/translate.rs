@@ -5,18 +5,25 @@ use bulkhead_msync::{Ack, Delivery, Page, Position, Publish, Queue, QueueKind, c
 use bulkhead_proto::router::{self, KickReason, PublishRequest, Published, QueuePosition, UnreadQueue};
 use bytes::Bytes;
 
-/// `None` without a queue, which no router sends.
-pub(super) fn delivery(delivery: router::Delivery) -> Option<Delivery> {
-    let queue = queue(delivery.queue?);
-    Some(Delivery {
-        frame: codec::delivery(&queue, &delivery.meta),
-        queue,
+/// A delivery for these devices; encoded once, and only if one of them gets it: most senders have a single device, for
+/// which its own message is nothing but an id. `None` without a queue, which no router sends.
+pub(super) fn delivery<'a>(
+    delivery: router::Delivery,
+    mut devices: impl Iterator<Item = &'a str>,
+) -> Option<Delivery> {
+    let mut translated = Delivery {
+        queue: queue(delivery.queue?),
         id: delivery.id,
         previous_id: delivery.previous_id,
         transient: delivery.transient,
         except_device: delivery.except_device,
         only_device: delivery.only_device,
-    })
+        frame: Bytes::new(),
+    };
+    if devices.any(|device| translated.is_for(device)) {
+        translated.frame = codec::delivery(&translated.queue, &delivery.meta);
+    }
+    Some(translated)
 }
 
 pub(super) fn queue(queue: router::Queue) -> Queue {

@@ -19,16 +19,22 @@ pub struct Delivery {
     pub except_device: String,
     /// Only this device gets it; empty for all.
     pub only_device: String,
-    /// From [`codec::delivery`].
+    /// From [`codec::delivery`]; may be empty when it is [for](Delivery::is_for) no session that gets it.
     pub frame: Bytes,
+}
+
+impl Delivery {
+    /// Whether this device is to get the message. One that is not only learns its id.
+    pub fn is_for(&self, device: &str) -> bool {
+        self.except_device != device && (self.only_device.is_empty() || self.only_device == device)
+    }
 }
 
 impl Session {
     /// A message for the session's user.
     pub fn deliver(&mut self, delivery: &Delivery, out: &mut Vec<Command>) {
         let Phase::Live(live) = &mut self.phase else { return };
-        let is_mine = *delivery.except_device != *live.device
-            && (delivery.only_device.is_empty() || *delivery.only_device == *live.device);
+        let is_mine = delivery.is_for(&live.device);
         if delivery.transient {
             if is_mine {
                 live.proof.pushed_transient();
