@@ -53,8 +53,8 @@ async fn isolation(region: TestRegion) -> Result<()> {
         ensure!(answer.status == 401, "{method} {path} with the other app's token: {}", answer.status);
     }
     let other_token = other_rest.app_token(&other).await?;
-    let answer = other_rest.call("GET", "/users/alice", &other_token, &Value::Null).await?;
-    ensure!(answer.status == 404, "the other app knows alice: {}", answer.status);
+    let answer = other_rest.call("GET", "/users/carol", &other_token, &Value::Null).await?;
+    ensure!(answer.status == 404, "the other app knows carol: {}", answer.status);
     let mut stranger = Socket::connect(&region, &other).await?;
     let status = stranger.provision("alice", &alice_token, "web_x").await?.status.unwrap_or_default();
     ensure!(status.error_code.unwrap_or(0) != 0, "a token of one app opened a socket of another");
