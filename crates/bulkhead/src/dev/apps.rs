@@ -11,11 +11,11 @@ use bulkhead_proto::auth::{
 use bulkhead_proto::records::App;
 
 use super::secrets::{AppSecrets, Secrets};
-use super::{DevApp, DevUser};
+use super::{DevApp, DevUser, FIRST_APP};
 use crate::Failure;
 use crate::admin::{no_certificate_warning, walk_apps};
 
-/// The users of every app that dev makes.
+/// The users of the first app; a further app starts empty.
 const USERS: [&str; 2] = ["alice", "bob"];
 
 /// Makes what is missing of the wanted apps; answers them and the apps of earlier starts, the wanted ones first.
@@ -37,7 +37,8 @@ pub(super) async fn find_or_make(
     for key in keys {
         let app = find_or_make_app(auth, &key, &mut secrets).await?;
         let mut users = Vec::new();
-        for username in USERS {
+        let usernames = if key.to_string() == FIRST_APP { &USERS[..] } else { &[] };
+        for username in usernames {
             let (password, is_new) = secrets.app(&key.to_string()).password(username, entropy);
             // Kept before it is used: a user whose password nobody knows could not be shown again.
             if is_new {

@@ -101,6 +101,7 @@ async fn a_later_start_finds_the_same_apps_users_and_secrets() {
     let (running, _) = Running::dev(folder.path(), &["--app", "acme/shop"]);
     let first = region(folder.path(), 0);
     assert_eq!(first["apps"][1]["app_key"], "acme#shop");
+    assert_eq!(first["apps"][1]["users"], json!([]));
     assert_eq!(running.stop().code, 0);
 
     let (running, _) = Running::dev(folder.path(), &[]);
