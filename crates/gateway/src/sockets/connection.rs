@@ -96,7 +96,8 @@ impl Connection {
         if AssertUnwindSafe(self.turn_until_closed()).catch_unwind().await.is_err() {
             tracing::error!("a socket ended by a defect");
         }
-        self.leave().await;
+        // On the heap, like all that happens once: it would else be memory of every idle socket.
+        Box::pin(self.leave()).await;
     }
 
     async fn turn_until_closed(&mut self) {
@@ -116,7 +117,7 @@ impl Connection {
     }
 
     /// Gives back what the session held elsewhere.
-    async fn leave(mut self) {
+    async fn leave(&mut self) {
         if self.client.is_none() {
             // A login that is under way must come to its end, or the router would keep its session for ever.
             while let Some(outcome) = self.calls.next().await {
@@ -125,7 +126,7 @@ impl Connection {
                 }
             }
         }
-        if let Some(client) = self.client {
+        if let Some(client) = self.client.take() {
             client.close(&self.gateway).await;
         }
     }
@@ -292,7 +293,7 @@ impl Connection {
                 }
                 Command::Close(reason) => {
                     self.gateway.meters.frames_sent.increment(sent);
-                    close(&mut self.socket, reason).await;
+                    Box::pin(close(&mut self.socket, reason)).await;
                     return Err(Gone);
                 }
                 command => {
@@ -367,7 +368,7 @@ async fn patiently<E>(writing: impl Future<Output = Result<(), E>>) -> Result<()
     let first = poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await;
     match first {
         Poll::Ready(written) => written.map_err(|_| Gone),
-        // On the heap: it is rare, and would else be memory of every idle socket.
+        // On the heap because it is rare.
         Poll::Pending => match Box::pin(tokio::time::timeout(WRITE_LIMIT, writing)).await {
             Ok(written) => written.map_err(|_| Gone),
             Err(_) => Err(Gone),
@@ -388,10 +389,26 @@ async fn close(socket: &mut WebSocket, reason: CloseReason) {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    let _ = Box::pin(tokio::time::timeout(LINGER_LIMIT, closing)).await;
+    let _ = tokio::time::timeout(LINGER_LIMIT, closing).await;
 }
 
 /// Whether a frame or message was over its limit, for which axum has no kind of its own.
 fn is_too_large(error: &axum::Error) -> bool {
     error.to_string().contains("too long") || error.to_string().contains("too big")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_task<F: Future>(_: impl FnOnce(Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_socket_s_task_is_small() {
+        let (connection, task) = (size_of::<Connection>(), size_of_task(Connection::run));
+        assert!(connection <= 700, "a connection takes {connection} bytes");
+        assert!(task <= 2048, "its task takes {task} bytes");
+    }
 }
