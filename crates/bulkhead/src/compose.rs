@@ -45,7 +45,8 @@ impl RegionInProcess {
         let RegionOptions { region, data_dir, region_key, gateway, clock, entropy } = options;
         let storage =
             StorageInProcess::open(region, &data_dir, region_key, clock.clone(), entropy.clone()).await?;
-        let auth = start_auth(region, storage.store.clone(), clock.clone(), entropy.clone());
+        let settings = AuthSettings::default();
+        let auth = start_auth(region, storage.store.clone(), clock.clone(), entropy.clone(), settings);
         let settings = RouterSettings::default();
         let router =
             start_router(region, storage.store.clone(), auth.clone(), clock.clone(), settings).await?;
@@ -114,8 +115,9 @@ pub(crate) fn start_auth(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    settings: AuthSettings,
 ) -> Arc<AuthService> {
-    AuthService::new(store, region, clock, entropy, AuthSettings::default())
+    AuthService::new(store, region, clock, entropy, settings)
 }
 
 /// The router on a store and an auth service, which may be behind gRPC.

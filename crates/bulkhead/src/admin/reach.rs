@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_api::AuthApi;
+use bulkhead_auth::AuthSettings;
 use bulkhead_chassis::{OsEntropy, SystemClock, region_key};
 use bulkhead_rpc::{AuthClient, connect};
 
@@ -36,7 +37,8 @@ impl Reached {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
         let storage =
             StorageInProcess::open(arguments.region, &folder, key, clock.clone(), entropy.clone()).await?;
-        let auth = start_auth(arguments.region, storage.store.clone(), clock, entropy);
+        let auth =
+            start_auth(arguments.region, storage.store.clone(), clock, entropy, AuthSettings::default());
         Ok(Self { auth, storage: Some(storage) })
     }
 

@@ -1,6 +1,8 @@
 use std::path::Path;
 
+use bulkhead_auth::{AuthSettings, PasswordSettings};
 use bulkhead_chassis::Role;
+use bulkhead_chassis::config::AuthLimits;
 use bulkhead_rpc::RpcServer;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +14,13 @@ use crate::compose::start_auth;
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let (node, listener) = Node::start(Role::Auth, file).await?;
     let region = node.config.region;
-    let auth = start_auth(region, node.storage()?, node.clock.clone(), node.entropy.clone());
+    let auth = start_auth(
+        region,
+        node.storage()?,
+        node.clock.clone(),
+        node.entropy.clone(),
+        settings(&node.config.auth),
+    );
 
     node.ready(&listener)?;
     let stop_serving = CancellationToken::new();
@@ -23,4 +31,20 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         let _ = serving.await;
     })
     .await
+}
+
+fn settings(limits: &AuthLimits) -> AuthSettings {
+    AuthSettings {
+        passwords: PasswordSettings {
+            memory_kib: limits.password_memory_kib,
+            iterations: limits.password_iterations,
+            concurrent_max: limits.password_concurrent_max,
+            waiting_max: limits.password_waiting_max,
+            wait_ms_max: limits.password_wait_ms_max,
+        },
+        cache_ttl_ms: limits.cache_ttl_ms,
+        apps_cached_max: limits.apps_cached_max,
+        users_cached_max: limits.users_cached_max,
+        tokens_cached_max: limits.tokens_cached_max,
+    }
 }

@@ -8,12 +8,17 @@ use std::time::Duration;
 use bulkhead_model::Region;
 use serde::Deserialize;
 
-use super::{Config, Endpoints, GatewayConfig, GatewayLimits, Log, RegionKeySource, Role, RouterLimits};
+use super::{
+    AuthLimits, Config, Endpoints, GatewayConfig, GatewayLimits, Log, RegionKeySource, Role, RouterLimits,
+};
 use crate::region_key;
 use crate::tls::TlsFiles;
 
 /// Below this a client that keeps to its keep-alive could be taken for dead (msync.md §8).
 const IDLE_LIMIT_MS_MIN: u64 = 90_000;
+
+/// What argon2id needs at the least (RFC 9106 §3.1: 8 KiB a lane).
+const PASSWORD_MEMORY_KIB_MIN: u32 = 8;
 
 /// One message's rows must fit in one durable write many times over (`WRITE_MUTATIONS_MAX` of the storage port).
 const ROUTER_BATCH_MAX: usize = 1000;
@@ -27,7 +32,7 @@ pub(super) struct Raw {
     lifecycle: RawLifecycle,
     gateway: RawGateway,
     homes: BTreeMap<String, String>,
-    auth: RawListen,
+    auth: RawAuth,
     router: RawRouter,
     storage: RawStorage,
     endpoints: RawEndpoints,
@@ -51,6 +56,13 @@ struct RawGateway {
     tls_key_file: String,
     #[serde(flatten)]
     limits: GatewayLimits,
+}
+
+#[derive(Deserialize)]
+struct RawAuth {
+    listen: String,
+    #[serde(flatten)]
+    limits: AuthLimits,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +111,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
     let endpoints = check.endpoints(role, region, &raw.endpoints);
     let homes = check.homes(region, &raw.homes);
     let gateway = check.gateway(role, raw.gateway);
+    let auth = check.auth(role, raw.auth.limits);
     let router = check.router(role, raw.router.limits);
     let region_key = check.region_key(role, &raw.storage);
     if raw.storage.data_dir.is_empty() {
@@ -111,6 +124,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
         drain_limit: Duration::from_millis(raw.lifecycle.drain_limit_ms),
         listen: listen?,
         gateway,
+        auth,
         router,
         homes,
         data_dir: PathBuf::from(raw.storage.data_dir),
@@ -240,6 +254,26 @@ impl Check<'_> {
             }
         }
         GatewayConfig { public_url: raw.public_url, tls, limits: raw.limits }
+    }
+
+    fn auth(&mut self, role: Role, limits: AuthLimits) -> AuthLimits {
+        if role == Role::Auth {
+            let values = [
+                ("password_iterations", u64::from(limits.password_iterations)),
+                ("password_concurrent_max", limits.password_concurrent_max as u64),
+                ("password_waiting_max", limits.password_waiting_max as u64),
+                ("password_wait_ms_max", limits.password_wait_ms_max),
+                ("cache_ttl_ms", limits.cache_ttl_ms),
+                ("apps_cached_max", limits.apps_cached_max),
+                ("users_cached_max", limits.users_cached_max),
+                ("tokens_cached_max", limits.tokens_cached_max),
+            ];
+            self.all_above_zero("auth", &values);
+            if limits.password_memory_kib < PASSWORD_MEMORY_KIB_MIN {
+                self.problem("auth.password_memory_kib", "must be at least 8");
+            }
+        }
+        limits
     }
 
     fn router(&mut self, role: Role, limits: RouterLimits) -> RouterLimits {

@@ -65,6 +65,7 @@ pub struct Config {
     /// The listen address of the role.
     pub listen: SocketAddr,
     pub gateway: GatewayConfig,
+    pub auth: AuthLimits,
     pub router: RouterLimits,
     /// Public addresses of the other regions.
     pub homes: BTreeMap<Region, String>,
@@ -110,6 +111,20 @@ pub struct GatewayLimits {
     pub address_rate_per_s: u32,
     pub frame_rate_per_s: u32,
     pub outbox_bytes_max: usize,
+}
+
+/// The numbers of the auth service's section; units as in the names.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AuthLimits {
+    pub password_memory_kib: u32,
+    pub password_iterations: u32,
+    pub password_concurrent_max: usize,
+    pub password_waiting_max: usize,
+    pub password_wait_ms_max: u64,
+    pub cache_ttl_ms: u64,
+    pub apps_cached_max: u64,
+    pub users_cached_max: u64,
+    pub tokens_cached_max: u64,
 }
 
 /// The numbers of the router's section; units as in the names.

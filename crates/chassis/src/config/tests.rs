@@ -136,6 +136,14 @@ fn numbers_are_checked_at_their_bounds() {
     assert_eq!(config.router.batch_messages_max, 1000);
     let found = problems(Role::Router, &format!("{router}batch_messages_max = 1001\nlanes = 0"), &[]);
     assert_eq!(found, ["router.lanes: must be above 0", "router.batch_messages_max: must be at most 1000"]);
+    let auth =
+        "region = \"singapore\"\n[endpoints.storage]\nurl = \"http://s:1\"\nregion = \"singapore\"\n[auth]\n";
+    assert!(read(Role::Auth, &format!("{auth}password_memory_kib = 8"), &[]).is_ok());
+    let found = problems(Role::Auth, &format!("{auth}password_memory_kib = 7\nusers_cached_max = 0"), &[]);
+    assert_eq!(
+        found,
+        ["auth.users_cached_max: must be above 0", "auth.password_memory_kib: must be at least 8"]
+    );
     let gateway = |idle| format!("{GATEWAY}\n[gateway]\nidle_limit_ms = {idle}\n");
     assert!(read(Role::Gateway, &gateway(90_000), &[]).is_ok());
     assert_eq!(
