@@ -16,6 +16,12 @@ const back = (client, user) => client.login({ user: user.username, pwd: user.pas
 
 const numbered = (count, prefix = 'text') => Array.from({ length: count }, (_, index) => `${prefix} ${index}`);
 
+// The server has noticed that the user's last socket is gone.
+const isOffline = ({ username }) => eventually('the user is offline', async () => {
+  const { data } = await region.rest.admin('GET', `/users/${username}/status`);
+  return data[username] === 'offline';
+});
+
 test('what was sent while a device was away comes once, in order, when it is back', async () => {
   const { b, left, right } = await pair();
   right.close();
@@ -81,6 +87,7 @@ test('a device that was never there before gets what no device has taken', async
 test('a message for those who are online does not wait for one who is not', async () => {
   const { b, left, right } = await pair();
   right.close();
+  await isOffline(b);
   await left.text(b.username, 'for now only', { deliverOnlineOnly: true });
   await left.text(b.username, 'kept');
   await back(right, b);
@@ -91,10 +98,7 @@ test('a message for those who are online does not wait for one who is not', asyn
 test('the back end is told how much waits', async () => {
   const { b, left, right } = await pair();
   right.close();
-  await eventually('b is offline', async () => {
-    const { data } = await region.rest.admin('GET', `/users/${b.username}/status`);
-    return data[b.username] === 'offline';
-  });
+  await isOffline(b);
   for (const text of numbered(3)) await left.text(b.username, text);
   const waits = async () =>
     (await region.rest.admin('GET', `/users/${b.username}/offline_msg_count`)).data[b.username];

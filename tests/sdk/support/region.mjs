@@ -19,6 +19,11 @@ const BINARY =
 const COMPOSITION = process.env.BULKHEAD_COMPOSITION ?? 'dev';
 const START_LIMIT_MS = 60_000;
 
+// What the processes see: to them BULKHEAD_* are settings, and the names of this harness are none.
+const ENVIRONMENT = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('BULKHEAD_')),
+);
+
 export class Region {
   #folder;
   #processes = [];
@@ -51,7 +56,7 @@ export class Region {
   async whileDown(...commands) {
     await this.#end();
     for (const command of commands) {
-      await promisify(execFile)(BINARY, ['admin', '--data-dir', this.#dataDir, ...command]);
+      await promisify(execFile)(BINARY, ['admin', '--data-dir', this.#dataDir, ...command], { env: ENVIRONMENT });
     }
     if (COMPOSITION === 'roles') await this.#startRoles();
     else await this.#startDev([]);
@@ -130,7 +135,7 @@ export class Region {
 
   #spawn(name, parameters) {
     const log = openSync(join(this.#folder, `${name}.log`), 'a');
-    const child = spawn(BINARY, parameters, { stdio: ['ignore', log, log] });
+    const child = spawn(BINARY, parameters, { env: ENVIRONMENT, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#processes.push({ name, process: child });
     return child;
