@@ -13,6 +13,7 @@ use super::Setting;
 use super::report::{Report, histogram};
 use super::socket::{Socket, lost};
 use super::users::{self, BenchUser};
+use super::window::Window;
 use crate::Failure;
 
 #[derive(Args)]
@@ -67,21 +68,19 @@ pub(super) async fn run(setting: &Setting, arguments: &ConnectArguments) -> Resu
     }
     sleep(setting.warm_up).await;
     run.measuring.set(true);
-    let (cpu_before, before, began) = (setting.server.cpu_time()?, run.logins.get(), Instant::now());
+    let (window, before) = (Window::open(&setting.server)?, run.logins.get());
     sleep(setting.duration).await;
-    let (cpu_after, after, elapsed) = (setting.server.cpu_time()?, run.logins.get(), began.elapsed());
+    let (measured, after) = (window.close(&setting.server)?, run.logins.get());
     run.stopped.set(true);
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|_| Failure::refused("the generator failed"))??;
     }
 
-    let cpu = cpu_after.saturating_sub(cpu_before);
     let mut report = Report::new("connect");
     report.setting("users", arguments.users);
     report.setting("at_once", arguments.at_once);
-    report.number("measured_s", elapsed.as_secs_f64());
-    report.number("server_cpu_s", cpu.as_secs_f64());
-    report.rate("logins", after - before, elapsed, cpu);
+    measured.describe(&mut report);
+    report.rate("logins", after - before, &measured);
     report.latency("login", &run.latency.borrow());
     Ok(report)
 }

@@ -19,6 +19,7 @@ use super::report::Report;
 use super::socket::{Socket, lost};
 use super::template::{SEQUENCE_MAX, STAMP_BYTES, Template};
 use super::users::{self, BenchUser};
+use super::window::Window;
 use crate::Failure;
 
 /// How long messages that are on their way may take to arrive after the last was sent.
@@ -88,12 +89,10 @@ pub(super) async fn run(setting: &Setting, arguments: &DirectArguments) -> Resul
 
     sleep(setting.warm_up).await;
     run.stats.borrow_mut().start_measuring();
-    let (cpu_before, before) = (setting.server.cpu_time()?, run.acknowledged_and_delivered());
-    let began = Instant::now();
+    let (window, before) = (Window::open(&setting.server)?, run.acknowledged_and_delivered());
     sleep(setting.duration).await;
     run.stats.borrow_mut().stop_measuring();
-    let (cpu_after, after, elapsed) =
-        (setting.server.cpu_time()?, run.acknowledged_and_delivered(), began.elapsed());
+    let (measured, after) = (window.close(&setting.server)?, run.acknowledged_and_delivered());
     run.stopped.set(true);
     finish(&mut sending).await?;
     drain(&run).await;
@@ -106,7 +105,6 @@ pub(super) async fn run(setting: &Setting, arguments: &DirectArguments) -> Resul
     }
 
     let stats = run.stats.borrow();
-    let cpu = cpu_after.saturating_sub(cpu_before);
     let mut report = Report::new("direct");
     report.setting("pairs", arguments.pairs);
     report.setting("text_bytes", arguments.text);
@@ -114,10 +112,9 @@ pub(super) async fn run(setting: &Setting, arguments: &DirectArguments) -> Resul
         true => report.setting("window", arguments.window),
         false => report.setting("rate_per_s", arguments.rate),
     }
-    report.number("measured_s", elapsed.as_secs_f64());
-    report.number("server_cpu_s", cpu.as_secs_f64());
-    report.rate("acknowledged", after.0 - before.0, elapsed, cpu);
-    report.rate("delivered", after.1 - before.1, elapsed, cpu);
+    measured.describe(&mut report);
+    report.rate("acknowledged", after.0 - before.0, &measured);
+    report.rate("delivered", after.1 - before.1, &measured);
     report.latency("receipt", &stats.receipt);
     report.latency("ack", &stats.ack);
     report.count("refused", stats.refused);

@@ -14,6 +14,7 @@ use super::http::HttpConnection;
 use super::report::{Report, histogram};
 use super::socket::lost;
 use super::users::{self, BenchUser};
+use super::window::Window;
 use super::{Setting, direct};
 use crate::Failure;
 
@@ -74,26 +75,25 @@ pub(super) async fn run(setting: &Setting, arguments: &HistoryArguments) -> Resu
     }
     sleep(setting.warm_up).await;
     run.measuring.set(true);
-    let (cpu_before, before, began) = (setting.server.cpu_time()?, run.pages.get(), Instant::now());
+    let (window, before) = (Window::open(&setting.server)?, run.pages.get());
     let bytes_before = run.bytes.get();
     sleep(setting.duration).await;
-    let (cpu_after, after, elapsed) = (setting.server.cpu_time()?, run.pages.get(), began.elapsed());
+    let (measured, after) = (window.close(&setting.server)?, run.pages.get());
     let bytes = run.bytes.get() - bytes_before;
     run.stopped.set(true);
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|_| Failure::refused("the generator failed"))??;
     }
 
-    let (cpu, pages) = (cpu_after.saturating_sub(cpu_before), after - before);
+    let pages = after - before;
     let mut report = Report::new("history");
     report.setting("conversations", arguments.conversations);
     report.setting("messages", arguments.messages);
     report.setting("connections", arguments.connections);
     report.setting("page", HISTORY_PAGE_MAX);
     report.setting("text_bytes", arguments.text);
-    report.number("measured_s", elapsed.as_secs_f64());
-    report.number("server_cpu_s", cpu.as_secs_f64());
-    report.rate("pages", pages, elapsed, cpu);
+    measured.describe(&mut report);
+    report.rate("pages", pages, &measured);
     report.latency("page", &run.latency.borrow());
     report.number("kb_per_page", bytes as f64 / 1e3 / pages.max(1) as f64);
     Ok(report)

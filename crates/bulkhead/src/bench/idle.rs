@@ -14,6 +14,7 @@ use super::process;
 use super::report::Report;
 use super::socket::{Socket, lost};
 use super::users;
+use super::window::Window;
 use crate::Failure;
 
 /// How often a client shows that it is there (msync.md §8).
@@ -59,7 +60,7 @@ pub(super) async fn run(setting: &Setting, arguments: &IdleArguments) -> Result<
         let first = KEEP_ALIVE_EVERY.mul_f64(random.random::<f64>());
         kept.spawn_local(keep(socket, first));
     }
-    let cpu_before = setting.server.cpu_time()?;
+    let window = Window::open(&setting.server)?;
     tokio::select! {
         () = sleep(setting.duration) => {}
         Some(ended) = kept.join_next() => {
@@ -69,15 +70,14 @@ pub(super) async fn run(setting: &Setting, arguments: &IdleArguments) -> Result<
             });
         }
     }
-    let cpu = setting.server.cpu_time()?.saturating_sub(cpu_before);
+    let measured = window.close(&setting.server)?;
     let after = setting.server.resident_bytes()?;
 
     let mut report = Report::new("idle");
     report.setting("connections", arguments.connections);
     report.setting("keep_alive_every_s", KEEP_ALIVE_EVERY.as_secs());
     report.number("opened_in_s", opened_in.as_secs_f64());
-    report.number("held_for_s", setting.duration.as_secs_f64());
-    report.number("server_cpu_s", cpu.as_secs_f64());
+    measured.describe(&mut report);
     report.number("resident_before_mb", before as f64 / 1e6);
     report.number("resident_after_mb", after as f64 / 1e6);
     report.number("kb_per_connection", after.saturating_sub(before) as f64 / 1e3 / count as f64);

@@ -21,6 +21,7 @@ mod socket;
 mod template;
 mod tls;
 mod users;
+mod window;
 mod wire;
 
 use std::path::PathBuf;

@@ -1,10 +1,11 @@
 //! The result of a run, for programs and for people.
 
 use std::fmt;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
+
+use super::window::Measured;
 
 /// Settings and figures in the order in which they were added.
 pub(super) struct Report {
@@ -33,13 +34,14 @@ impl Report {
         self.figures.push((name.to_owned(), json!(rounded)));
     }
 
-    /// What happened in a time, per second and per second of the server's CPU.
-    pub(super) fn rate(&mut self, what: &str, count: u64, elapsed: Duration, server_cpu: Duration) {
+    /// What happened in a window, per second and per second of the server's CPU.
+    pub(super) fn rate(&mut self, what: &str, count: u64, measured: &Measured) {
         self.count(what, count);
-        self.number(&format!("{what}_per_s"), count as f64 / elapsed.as_secs_f64());
+        self.number(&format!("{what}_per_s"), count as f64 / measured.elapsed.as_secs_f64());
         // Below the resolution of the process's clock there is nothing to divide by.
-        if server_cpu >= Duration::from_millis(10) {
-            self.number(&format!("{what}_per_server_cpu_s"), count as f64 / server_cpu.as_secs_f64());
+        if !measured.server_cpu.is_zero() {
+            let per_cpu_s = count as f64 / measured.server_cpu.as_secs_f64();
+            self.number(&format!("{what}_per_server_cpu_s"), per_cpu_s);
         }
     }
 
@@ -81,13 +83,16 @@ pub(super) fn histogram() -> Histogram<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn both_forms_show_every_figure() {
         let mut report = Report::new("direct");
         report.setting("seed", 1);
-        report.rate("messages", 100, Duration::from_secs(2), Duration::from_millis(500));
+        let measured = Measured::of(Duration::from_secs(2), Duration::from_millis(500));
+        report.rate("messages", 100, &measured);
         let mut latency = histogram();
         latency.record(1500).unwrap();
         report.latency("receipt", &latency);
