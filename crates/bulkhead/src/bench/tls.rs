@@ -19,8 +19,12 @@ use tokio_rustls::client::TlsStream;
 
 use crate::Failure;
 
-/// Connections of one source address: well below the 28,000 ports that a system lends out.
-const CONNECTIONS_PER_SOURCE: usize = 20_000;
+/// Connections whose port the system chooses: well below the 28,000 that it lends out for one server.
+const LENT_PORTS: usize = 20_000;
+
+/// Ports of one further source address, and the first of them.
+const PORTS_PER_SOURCE: usize = 50_000;
+const FIRST_PORT: u16 = 10_000;
 
 /// Loopback addresses that are used one after the other, starting at 127.0.0.2.
 const SOURCES_MAX: usize = 200;
@@ -57,17 +61,21 @@ impl Connector {
         self.tls.is_some()
     }
 
-    /// The `index`th connection of a run.
+    /// The `index`th of the connections that are open at one time.
     pub(super) async fn connect(&self, index: usize) -> io::Result<Stream> {
         timeout(LIMIT, self.connect_now(index)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn connect_now(&self, index: usize) -> io::Result<Stream> {
         let socket = TcpSocket::new_v4()?;
-        if self.address.ip().is_loopback() {
-            let source = index / CONNECTIONS_PER_SOURCE % SOURCES_MAX;
-            let source = Ipv4Addr::new(127, 0, 0, 2 + source as u8);
-            socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
+        if let Some(beyond) = index.checked_sub(LENT_PORTS)
+            && self.address.ip().is_loopback()
+        {
+            // With a port of its own: to search for a free one takes milliseconds when many are in use.
+            let source = Ipv4Addr::new(127, 0, 0, 2 + (beyond / PORTS_PER_SOURCE % SOURCES_MAX) as u8);
+            let port = FIRST_PORT + (beyond % PORTS_PER_SOURCE) as u16;
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::new(IpAddr::V4(source), port))?;
         }
         let stream = socket.connect(self.address).await?;
         stream.set_nodelay(true)?;
