@@ -19,7 +19,10 @@ pub trait AuthApi: Send + Sync + 'static {
     /// Apps of this region in the order of their AppKeys.
     async fn list_apps(&self, request: ListAppsRequest) -> Result<AppList>;
     /// `AppNotFound`; `WrongRegion` (its text is the home region's name) when the App ID names another region.
+    /// The answer is without the app's certificates: what serves clients cannot make tokens.
     async fn find_app(&self, request: FindAppRequest) -> Result<App>;
+    /// The same with the certificates, for the app's owner and operator.
+    async fn show_app(&self, request: FindAppRequest) -> Result<App>;
     /// Changes one setting of an app and answers the app as it is then.
     async fn update_app(&self, request: UpdateAppRequest) -> Result<App>;
 

@@ -73,7 +73,7 @@ impl AuthService {
             limit: request.limit as usize,
         };
         let rows = self.store.scan(scan).await?;
-        let apps = rows.into_iter().map(|row| rows::decode(row.value).map(shown::app));
+        let apps = rows.into_iter().map(|row| rows::decode(row.value).map(shown::public_app));
         Ok(AppList { apps: apps.collect::<Result<_>>()? })
     }
 

@@ -76,6 +76,10 @@ impl AuthApi for AuthService {
     }
 
     async fn find_app(&self, request: FindAppRequest) -> Result<App> {
+        self.look_up_app(request).await.map(Arc::unwrap_or_clone).map(shown::public_app)
+    }
+
+    async fn show_app(&self, request: FindAppRequest) -> Result<App> {
         self.look_up_app(request).await.map(Arc::unwrap_or_clone).map(shown::app)
     }
 

@@ -50,6 +50,7 @@ unary_calls! {
         create_app = create_app (CreateAppRequest) -> CreatedApp;
         list_apps = list_apps (ListAppsRequest) -> AppList;
         find_app = find_app (FindAppRequest) -> App;
+        show_app = show_app (FindAppRequest) -> App;
         update_app = update_app (UpdateAppRequest) -> App;
         authenticate = authenticate (AuthenticateRequest) -> Identity;
         grant_client_credentials = grant_client_credentials (ClientCredentialsGrant) -> GrantedToken;

@@ -2,7 +2,7 @@ use bulkhead_api::AuthApi;
 use bulkhead_model::{AppId, ErrorKind, Region};
 use bulkhead_proto::auth::find_app_request::By;
 use bulkhead_proto::auth::update_app_request::Change;
-use bulkhead_proto::auth::{Done, FindAppRequest, ListAppsRequest};
+use bulkhead_proto::auth::{Done, FindAppRequest, ListAppsRequest, UpdateAppRequest};
 use bulkhead_proto::records::App;
 
 use crate::region::{TestRegion, create, refused};
@@ -27,6 +27,23 @@ async fn a_new_app_belongs_to_this_region_and_is_found_by_every_name() {
     ] {
         assert_eq!(find(&region, by).await.unwrap().uuid, app.uuid);
     }
+}
+
+#[tokio::test]
+async fn what_serves_clients_never_sees_what_makes_tokens() {
+    let region = TestRegion::start().await;
+    let by = || By::Uuid(region.app.uuid.clone());
+    let update = |change| UpdateAppRequest { uuid: region.app.uuid.clone(), change: Some(change) };
+    region.auth.update_app(update(Change::MakeSecondaryCertificate(Done {}))).await.unwrap();
+    let listed = region.auth.list_apps(ListAppsRequest { after: String::new(), limit: 10 }).await.unwrap();
+    for app in listed.apps.into_iter().chain([find(&region, by()).await.unwrap()]) {
+        assert_eq!((app.certificate_primary.as_str(), app.certificate_secondary.as_str()), ("", ""));
+        assert!(app.client_secret_hash.is_empty());
+    }
+    let shown = region.auth.show_app(FindAppRequest { by: Some(by()) }).await.unwrap();
+    assert_eq!(shown.certificate_primary, region.app.certificate_primary);
+    assert_eq!(shown.certificate_secondary.len(), 32);
+    assert!(shown.client_secret_hash.is_empty());
 }
 
 #[tokio::test]

@@ -109,9 +109,9 @@ async fn execute(auth: &dyn AuthApi, as_json: bool, command: AppCommand) -> Resu
     Ok(())
 }
 
-/// Finds an app by its AppKey.
+/// Finds an app by its AppKey, with its certificates.
 pub(super) async fn find(auth: &dyn AuthApi, app: &AppKey) -> Result<App> {
-    auth.find_app(FindAppRequest { by: Some(By::AppKey(app.to_string())) }).await
+    auth.show_app(FindAppRequest { by: Some(By::AppKey(app.to_string())) }).await
 }
 
 async fn update(auth: &dyn AuthApi, app: &AppKey, change: Change, as_json: bool) -> Result<(), Failure> {

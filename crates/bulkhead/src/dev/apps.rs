@@ -63,7 +63,7 @@ pub(super) async fn warn_of_open_doors(auth: &dyn AuthApi) -> Result<(), Failure
 
 async fn find_or_make_app(auth: &dyn AuthApi, key: &AppKey, secrets: &mut Secrets) -> Result<App, Failure> {
     let by = By::AppKey(key.to_string());
-    match auth.find_app(FindAppRequest { by: Some(by) }).await {
+    match auth.show_app(FindAppRequest { by: Some(by) }).await {
         Ok(app) => return Ok(app),
         Err(error) if error.kind() == ErrorKind::AppNotFound => {}
         Err(error) => return Err(error.into()),

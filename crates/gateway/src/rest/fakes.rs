@@ -136,6 +136,9 @@ impl AuthApi for FakeAuth {
             _ => Err(ErrorKind::AppNotFound.into()),
         }
     }
+    async fn show_app(&self, _: FindAppRequest) -> Result<App> {
+        unused()
+    }
     async fn update_app(&self, _: UpdateAppRequest) -> Result<App> {
         unused()
     }

@@ -398,6 +398,7 @@ pub mod auth_client {
                 .insert(GrpcMethod::new("bulkhead.auth.v1.Auth", "ListApps"));
             self.inner.unary(req, path, codec).await
         }
+        /// What serves an app's clients: without the app's certificates.
         pub async fn find_app(
             &mut self,
             request: impl tonic::IntoRequest<super::FindAppRequest>,
@@ -417,6 +418,28 @@ pub mod auth_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("bulkhead.auth.v1.Auth", "FindApp"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What its owner sees: with them. Whoever serves clients has no business here.
+        pub async fn show_app(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindAppRequest>,
+        ) -> std::result::Result<tonic::Response<crate::records::App>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.auth.v1.Auth/ShowApp",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.auth.v1.Auth", "ShowApp"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn update_app(
@@ -723,7 +746,13 @@ pub mod auth_server {
             &self,
             request: tonic::Request<super::ListAppsRequest>,
         ) -> std::result::Result<tonic::Response<super::AppList>, tonic::Status>;
+        /// What serves an app's clients: without the app's certificates.
         async fn find_app(
+            &self,
+            request: tonic::Request<super::FindAppRequest>,
+        ) -> std::result::Result<tonic::Response<crate::records::App>, tonic::Status>;
+        /// What its owner sees: with them. Whoever serves clients has no business here.
+        async fn show_app(
             &self,
             request: tonic::Request<super::FindAppRequest>,
         ) -> std::result::Result<tonic::Response<crate::records::App>, tonic::Status>;
@@ -972,6 +1001,49 @@ pub mod auth_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = FindAppSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.auth.v1.Auth/ShowApp" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowAppSvc<T: Auth>(pub Arc<T>);
+                    impl<T: Auth> tonic::server::UnaryService<super::FindAppRequest>
+                    for ShowAppSvc<T> {
+                        type Response = crate::records::App;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindAppRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Auth>::show_app(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowAppSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -37,6 +37,10 @@ impl AuthApi for EchoAuth {
         Ok(App { version: 4, ..Default::default() })
     }
 
+    async fn show_app(&self, _: FindAppRequest) -> Result<App> {
+        Ok(App { version: 6, ..Default::default() })
+    }
+
     async fn update_app(&self, _: UpdateAppRequest) -> Result<App> {
         Ok(App { version: 5, ..Default::default() })
     }
@@ -113,6 +117,7 @@ async fn every_call_reaches_the_method_of_its_name() {
     assert_eq!(client.create_app(create).await.unwrap().client_secret, "demo");
     assert_eq!(client.list_apps(ListAppsRequest::default()).await.unwrap().apps.len(), 3);
     assert_eq!(client.find_app(FindAppRequest::default()).await.unwrap().version, 4);
+    assert_eq!(client.show_app(FindAppRequest::default()).await.unwrap().version, 6);
     assert_eq!(client.update_app(UpdateAppRequest::default()).await.unwrap().version, 5);
     let grant = client.grant_client_credentials(ClientCredentialsGrant::default()).await;
     assert_eq!(grant.unwrap().expires_ms, 1);
