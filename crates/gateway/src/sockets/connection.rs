@@ -37,7 +37,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(20);
 /// How long a closed socket waits for its client to close too, so that the last frame is not lost to a reset.
 const LINGER_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a client that was kicked may take to close by itself.
+/// How long a client that was kicked has to read that, before the socket is closed on it.
 const KICK_LIMIT: Duration = Duration::from_secs(1);
 
 /// A socket and its session. Small, because it is what an idle client costs.
@@ -379,8 +379,8 @@ async fn patiently<E>(writing: impl Future<Output = Result<(), E>>) -> Result<()
 async fn close(socket: &mut WebSocket, reason: CloseReason) {
     let frame = CloseFrame { code: reason.code(), reason: "".into() };
     if reason == CloseReason::Kicked && socket.flush().await.is_ok() {
-        // The client reads the kick and closes by itself; a close that comes on the heels of the kick is taken for a lost
-        // connection, and the client comes back.
+        // The client gets the time to read the kick. A close on its heels is taken for a lost connection, and the client
+        // comes back; one that closes by itself ends the wait.
         let gone = async { while let Some(Ok(_)) = socket.next().await {} };
         let _ = Box::pin(tokio::time::timeout(KICK_LIMIT, gone)).await;
     }
