@@ -12,6 +12,9 @@ use crate::{AuthService, rows};
 /// Attempts at a change that meets other changes of the same app.
 const ATTEMPTS_MAX: usize = 8;
 
+/// Longest time in which a message can be recalled, in milliseconds (features.md §7.2).
+const RECALL_WINDOW_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
+
 impl AuthService {
     pub(crate) async fn change_app(&self, request: UpdateAppRequest) -> Result<App> {
         let uuid = AppUuid::from_slice(&request.uuid)?;
@@ -48,6 +51,9 @@ impl AuthService {
             Change::OpenRegistration(open) => app.open_registration = *open,
             Change::Plan(plan) => app.plan = Plan::parse(plan)?.to_string(),
             Change::RecallDisabled(disabled) => app.recall_disabled = *disabled,
+            Change::RecallWindowMs(ms) if *ms > RECALL_WINDOW_MS_MAX => {
+                return Err(ErrorKind::InvalidArgument.with("the recall window is at most 7 days"));
+            }
             Change::RecallWindowMs(ms) => app.recall_window_ms = *ms,
             Change::RestRatePerS(rate) => app.rest_rate_per_s = *rate,
         }

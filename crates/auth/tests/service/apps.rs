@@ -30,6 +30,18 @@ async fn a_new_app_belongs_to_this_region_and_is_found_by_every_name() {
 }
 
 #[tokio::test]
+async fn the_recall_window_is_at_most_seven_days() {
+    const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+    let region = TestRegion::start().await;
+    let window = async |ms| {
+        let change = Some(Change::RecallWindowMs(ms));
+        region.auth.update_app(UpdateAppRequest { uuid: region.app.uuid.clone(), change }).await
+    };
+    assert_eq!(window(WEEK_MS).await.unwrap().recall_window_ms, WEEK_MS);
+    assert_eq!(window(WEEK_MS + 1).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+#[tokio::test]
 async fn what_serves_clients_never_sees_what_makes_tokens() {
     let region = TestRegion::start().await;
     let by = || By::Uuid(region.app.uuid.clone());
