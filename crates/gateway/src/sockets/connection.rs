@@ -378,11 +378,15 @@ async fn patiently<E>(writing: impl Future<Output = Result<(), E>>) -> Result<()
 
 async fn close(socket: &mut WebSocket, reason: CloseReason) {
     let frame = CloseFrame { code: reason.code(), reason: "".into() };
-    if reason == CloseReason::Kicked && socket.flush().await.is_ok() {
+    if reason == CloseReason::Kicked {
         // The client gets the time to read the kick. A close on its heels is taken for a lost connection, and the client
-        // comes back; one that closes by itself ends the wait.
-        let gone = async { while let Some(Ok(_)) = socket.next().await {} };
-        let _ = Box::pin(tokio::time::timeout(KICK_LIMIT, gone)).await;
+        // comes back; one that closes by itself ends the wait, and one that reads nothing is not waited for longer.
+        let reading = async {
+            if socket.flush().await.is_ok() {
+                while let Some(Ok(_)) = socket.next().await {}
+            }
+        };
+        let _ = Box::pin(tokio::time::timeout(KICK_LIMIT, reading)).await;
     }
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {

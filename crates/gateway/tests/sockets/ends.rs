@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bulkhead_api::RouterApi;
 use bulkhead_msync::proto::StatisticsBody;
 use bulkhead_proto::router::{DisconnectRequest, KickReason};
@@ -21,6 +23,9 @@ async fn a_kick_tells_the_client_why_and_closes() {
     let kick = alice.next_sync().await;
     let body = StatisticsBody::decode(kick.metas[0].payload.clone().unwrap()).unwrap();
     assert_eq!(body.operation, Some(3));
+    // Not on the heels of the kick: the web SDK would take that for a lost connection and come back.
+    let at_once = tokio::time::timeout(Duration::from_millis(100), alice.next()).await;
+    assert!(at_once.is_err(), "the socket was closed before the client could read why");
     assert!(matches!(alice.next().await, Down::Closed(1000)));
     other.round_trip().await;
 }
