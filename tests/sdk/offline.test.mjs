@@ -40,6 +40,11 @@ test('what a device has taken does not come again', async () => {
   const { b, left, right } = await pair();
   await left.text(b.username, 'first');
   await right.next('onTextMessage');
+  // Before the proof of a delivery is there, the message would rightly come again.
+  await eventually('the first is taken', async () => {
+    const { data } = await region.rest.admin('GET', `/users/${b.username}/offline_msg_count`);
+    return data[b.username] === 0;
+  });
   right.close();
   await left.text(b.username, 'second');
   await back(right, b);
