@@ -1,6 +1,6 @@
 //! A resend is answered with what its first sending was answered, and is never delivered twice.
 //!
-//! The guarantee is on (user, device, client id), whatever the channel, so the memory of it is shared by all lanes. A
+//! The guarantee is on (user, device, [`ClientId`]), whatever the channel, so the memory of it is shared by all lanes. A
 //! sender's window holds its highest client ids. Client ids rise, so one that is above all that left the window is new
 //! for certain, and only one below asks the store.
 
@@ -19,7 +19,7 @@ use prost::Message;
 use tokio::sync::oneshot;
 
 use crate::cache::{Cache, Pinned};
-use crate::keys::{SenderKey, id_of};
+use crate::keys::{ClientId, SenderKey};
 
 /// Client ids that are read when a sender is first seen.
 const LOADED_MAX: usize = 256;
@@ -72,9 +72,9 @@ impl Dedup {
 #[derive(Default)]
 pub(crate) struct Window {
     loaded: bool,
-    known: BTreeMap<u64, Known>,
-    /// The highest client id that is not kept any more; 0 while none has left.
-    left_max: u64,
+    known: BTreeMap<ClientId, Known>,
+    /// The highest client id that is not kept any more; `None` while none has left.
+    left_max: Option<ClientId>,
 }
 
 enum Known {
@@ -114,28 +114,30 @@ impl Window {
             return;
         }
         if rows.len() >= LOADED_MAX {
-            let lowest = rows.last().map_or(0, |row| id_of(&row.clustering));
+            let lowest = rows.last().and_then(|row| ClientId::of_row(&row.clustering));
             self.left_max = self.left_max.max(lowest);
         }
         for row in rows {
-            self.remember(id_of(&row.clustering), &row.value);
+            if let Some(client_id) = ClientId::of_row(&row.clustering) {
+                self.remember(client_id, &row.value);
+            }
         }
     }
 
     /// Whether only the store can tell if this client id was used.
-    pub(crate) fn asks_store(&self, client_id: u64) -> bool {
-        client_id <= self.left_max && !self.known.contains_key(&client_id)
+    pub(crate) fn asks_store(&self, client_id: ClientId) -> bool {
+        Some(client_id) <= self.left_max && !self.known.contains_key(&client_id)
     }
 
     /// Takes in one row that the store had.
-    pub(crate) fn remember(&mut self, client_id: u64, row: &Bytes) {
+    pub(crate) fn remember(&mut self, client_id: ClientId, row: &Bytes) {
         if let Ok(sent) = records::Sent::decode(row.clone()) {
             self.known.entry(client_id).or_insert(Known::Done { id: sent.id, notify: sent.notify });
         }
     }
 
     /// Claims a client id for a message that is about to be sent.
-    pub(crate) fn claim(&mut self, client_id: u64, answer: Answer) -> Claim {
+    pub(crate) fn claim(&mut self, client_id: ClientId, answer: Answer) -> Claim {
         match self.known.get_mut(&client_id) {
             None => {
                 self.known.insert(client_id, Known::InFlight(Vec::new()));
@@ -154,7 +156,7 @@ impl Window {
     }
 
     /// Ends a claim, with the message's id when it is durable, and answers the resends that wait for it.
-    pub(crate) fn settle(&mut self, client_id: u64, outcome: &Result<Published>) {
+    pub(crate) fn settle(&mut self, client_id: ClientId, outcome: &Result<Published>) {
         let claimed = self.known.remove(&client_id);
         if let Ok(published) = outcome {
             self.known.insert(client_id, Known::Done { id: published.id, notify: published.notify.clone() });
@@ -178,7 +180,7 @@ impl Window {
         while self.known.len() > KEPT_MAX {
             match self.known.first_entry() {
                 Some(lowest) if matches!(lowest.get(), Known::Done { .. }) => {
-                    self.left_max = self.left_max.max(*lowest.key());
+                    self.left_max = self.left_max.max(Some(*lowest.key()));
                     lowest.remove();
                 }
                 _ => return,
@@ -195,6 +197,7 @@ fn again(id: u64, notify: Bytes) -> Published {
 #[cfg(test)]
 mod tests {
     use bulkhead_api::PendingPublish;
+    use bulkhead_proto::records::MessageKind;
 
     use super::*;
 
@@ -202,9 +205,13 @@ mod tests {
         Ok(Published { id, ..Published::default() })
     }
 
-    fn claim(window: &mut Window, client_id: u64) -> (bool, PendingPublish) {
+    fn chat(number: u64) -> ClientId {
+        ClientId::new(number, MessageKind::Chat)
+    }
+
+    fn claim(window: &mut Window, number: u64) -> (bool, PendingPublish) {
         let (answer, pending) = PendingPublish::new();
-        (matches!(window.claim(client_id, answer), Claim::Mine(_)), pending)
+        (matches!(window.claim(chat(number), answer), Claim::Mine(_)), pending)
     }
 
     #[tokio::test]
@@ -213,7 +220,7 @@ mod tests {
         assert!(claim(&mut window, 7).0);
         let (mine, resend) = claim(&mut window, 7);
         assert!(!mine);
-        window.settle(7, &published(99));
+        window.settle(chat(7), &published(99));
         let answer = resend.wait().await.unwrap();
         assert_eq!((answer.id, answer.duplicate), (99, true));
         let (mine, late) = claim(&mut window, 7);
@@ -226,22 +233,31 @@ mod tests {
         let mut window = Window::default();
         claim(&mut window, 7);
         let (_, resend) = claim(&mut window, 7);
-        window.settle(7, &Err(ErrorKind::Unavailable.into()));
+        window.settle(chat(7), &Err(ErrorKind::Unavailable.into()));
         assert_eq!(resend.wait().await.unwrap_err().kind(), ErrorKind::Unavailable);
         assert!(claim(&mut window, 7).0);
+    }
+
+    #[test]
+    fn a_message_of_another_kind_is_no_resend() {
+        let mut window = Window::default();
+        claim(&mut window, 7);
+        window.settle(chat(7), &published(99));
+        let (answer, _pending) = PendingPublish::new();
+        assert!(matches!(window.claim(ClientId::new(7, MessageKind::Recall), answer), Claim::Mine(_)));
     }
 
     #[test]
     fn a_window_is_bounded_and_asks_the_store_only_below_what_left_it() {
         let mut window = Window::default();
         for client_id in 1..=1000 {
-            assert!(!window.asks_store(client_id));
+            assert!(!window.asks_store(chat(client_id)));
             claim(&mut window, client_id);
-            window.settle(client_id, &published(client_id));
+            window.settle(chat(client_id), &published(client_id));
         }
         assert_eq!(window.known.len(), KEPT_MAX);
-        assert!(window.asks_store(1) && window.asks_store(488));
-        assert!(!window.asks_store(489) && !window.asks_store(1001));
+        assert!(window.asks_store(chat(1)) && window.asks_store(chat(488)));
+        assert!(!window.asks_store(chat(489)) && !window.asks_store(chat(1001)));
     }
 
     #[tokio::test]

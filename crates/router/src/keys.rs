@@ -1,6 +1,7 @@
 //! The names of the router's rows. A key is built once, as one buffer, and the parts of the row's name are slices of it.
 
 use bulkhead_model::AppUuid;
+use bulkhead_proto::records::MessageKind;
 use bulkhead_store::{RowKey, Scope, Table, tables};
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -78,17 +79,49 @@ impl SenderKey {
         self.bytes.slice(APP_BYTES..)
     }
 
-    pub(crate) fn row(&self, client_id: u64) -> RowKey {
+    pub(crate) fn row(&self, client_id: ClientId) -> RowKey {
         RowKey {
             table: &tables::DEDUP,
             scope: self.scope(),
             partition: self.partition(),
-            clustering: id_bytes(client_id),
+            clustering: client_id.to_bytes(),
         }
     }
 
     pub(crate) fn is_of(&self, app: AppUuid, user: &str) -> bool {
         is_of(&self.bytes, self.user_end, app, user)
+    }
+}
+
+/// What a resend repeats: the id that the client made, and what kind of message it stands for.
+///
+/// The kind belongs to it because the web SDK makes ids of the current millisecond plus a count, with one count for
+/// texts and another one for recalls: a recall within milliseconds of its text can bear the id of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClientId {
+    number: u64,
+    kind: u8,
+}
+
+impl ClientId {
+    pub(crate) fn new(number: u64, kind: MessageKind) -> Self {
+        let kind = u8::try_from(i32::from(kind)).unwrap_or(u8::MAX);
+        Self { number, kind }
+    }
+
+    /// In the order of the ids.
+    fn to_bytes(self) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(9);
+        bytes.put_u64(self.number);
+        bytes.put_u8(self.kind);
+        bytes.freeze()
+    }
+
+    /// Reads the clustering key of a `dedup` row.
+    pub(crate) fn of_row(clustering: &[u8]) -> Option<Self> {
+        let (number, kind) = clustering.split_first_chunk()?;
+        let &[kind] = kind else { return None };
+        Some(Self { number: u64::from_be_bytes(*number), kind })
     }
 }
 
@@ -169,8 +202,10 @@ mod tests {
         );
         assert_eq!(&cursor.device_row().clustering[..], b"web_1");
         let sender = SenderKey::new(app, "bob", "web_1");
-        assert_eq!(&sender.row(7).partition[..], b"bob\0web_1");
-        assert_eq!(id_of(&sender.row(7).clustering), 7);
+        let client_id = ClientId::new(7, MessageKind::Recall);
+        assert_eq!(&sender.row(client_id).partition[..], b"bob\0web_1");
+        assert_eq!(ClientId::of_row(&sender.row(client_id).clustering), Some(client_id));
+        assert_eq!(ClientId::of_row(b"12345678"), None);
         assert!(standing.is_of(app, "bob") && cursor.is_of(app, "bob") && sender.is_of(app, "bob"));
         assert!(!standing.is_of(app, "bo") && !standing.is_of(AppUuid([1; 16]), "bob"));
     }

@@ -14,7 +14,7 @@ use crate::conversation::Place;
 use crate::core::Core;
 use crate::dedup::{SharedWindow, load_scan};
 use crate::directory::{AppFacts, UserKey};
-use crate::keys::{CursorKey, SenderKey, StandingKey, message_row};
+use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey, message_row};
 use crate::lane::{Lane, decode, place_of};
 use crate::publish::Job;
 use crate::worker::Claimed;
@@ -51,14 +51,14 @@ pub(crate) async fn windows(core: &Core, jobs: &[Job]) -> Result<Vec<Option<Shar
     let loads: Vec<_> = cold.into_iter().map(|(sender, window)| load_window(core, sender, window)).collect();
     stream::iter(loads).buffer_unordered(CALLS_AT_ONCE).try_collect::<()>().await?;
 
-    let mut asked: Vec<(&SharedWindow, u64)> = Vec::new();
+    let mut asked: Vec<(&SharedWindow, ClientId)> = Vec::new();
     let mut keys = Vec::new();
     for (job, window) in jobs.iter().zip(&windows) {
         if let (Some(sender), Some(window)) = (&job.sender, window)
-            && window.lock().asks_store(job.request.client_id)
+            && window.lock().asks_store(job.client_id())
         {
-            asked.push((window, job.request.client_id));
-            keys.push(sender.row(job.request.client_id));
+            asked.push((window, job.client_id()));
+            keys.push(sender.row(job.client_id()));
         }
     }
     let rows = core.get_many(keys).await?;

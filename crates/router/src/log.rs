@@ -195,7 +195,7 @@ impl Batch {
         self.mutations.push(put(message_row(job.app, &job.channel_key, entry.id), &row));
         if let Some(sender) = &job.sender {
             let sent = Sent { id: entry.id, timestamp_ms: entry.timestamp_ms, notify: entry.notify.clone() };
-            self.mutations.push(put(sender.row(job.request.client_id), &sent));
+            self.mutations.push(put(sender.row(job.client_id()), &sent));
         }
     }
 

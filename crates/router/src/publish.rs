@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::core::Core;
 use crate::dedup::Answer;
-use crate::keys::{CursorKey, SenderKey, StandingKey};
+use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey};
 
 /// What a payload and its extension may have above [`MESSAGE_BYTES_MAX`]: addressing, field tags, receipts. The exact
 /// rule for body and ext (features.md §7.2) is the gateway's, which knows them apart.
@@ -45,6 +45,11 @@ impl Job {
     /// A message of people, as opposed to a receipt or a change of another message.
     pub(crate) fn is_chat(&self) -> bool {
         is_chat(self.kind)
+    }
+
+    /// What a resend of it would repeat.
+    pub(crate) fn client_id(&self) -> ClientId {
+        ClientId::new(self.request.client_id, self.kind)
     }
 
     /// Nobody but the receiver is to get it.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::dedup::{Answer, Claim, SharedWindow};
 use crate::fanout::{self, Fanout};
+use crate::keys::ClientId;
 use crate::lane::Lane;
 use crate::load;
 use crate::log::{Batch, Entry};
@@ -44,7 +45,7 @@ pub(crate) struct Claimed {
 /// and later ones ask the store.
 struct HeldClaim {
     window: SharedWindow,
-    client_id: u64,
+    client_id: ClientId,
     settled: bool,
 }
 
@@ -159,7 +160,7 @@ impl Worker {
                 claimed.push(Claimed { job, answer, claim: None });
                 continue;
             };
-            let client_id = job.request.client_id;
+            let client_id = job.client_id();
             let claim = window.lock().claim(client_id, answer);
             if let Claim::Mine(answer) = claim {
                 let claim = Some(HeldClaim { window, client_id, settled: false });

@@ -36,7 +36,7 @@ pub static MESSAGES: Table = Table {
 pub static DEDUP: Table = Table {
     name: "dedup",
     partition: "username, 0, device",
-    clustering: "8 bytes of client id",
+    clustering: "8 bytes of client id, 1 of message kind",
     retention: Retention::Fixed { ms: RESEND_WINDOW_MS },
     compaction: Compaction::TimeWindow,
 };
@@ -56,13 +56,25 @@ pub static DEVICES: Table = Table {
     retention: Retention::Fixed { ms: 180 * DAY_MS },
     compaction: Compaction::Leveled,
 };
+/// `records.Attachment` under an empty clustering key; under "was" a mark without content that outlives it, so that a
+/// file that has expired can be told from one that never was.
+pub static ATTACHMENTS: Table = Table {
+    name: "attachments",
+    partition: "attachment uuid",
+    clustering: "nothing or \"was\"",
+    retention: Retention::Plan,
+    compaction: Compaction::TimeWindow,
+};
+/// When to look whether the objects of an attachment have to go, scope region; no value.
+pub static ATTACHMENT_ENDS: Table =
+    forever("attachment_ends", "8 bytes of hour, or \"swept\"", "app uuid, attachment uuid");
 /// `records.Sequencer`, scope region.
 pub static ROUTERS: Table = forever("routers", "\"routers\"", "slot range");
 /// Wrapped data keys; only the storage service reads and writes it, and never through the sealed port.
 pub static DATA_KEYS: Table = forever("data_keys", "app uuid or \"region\"", "4 bytes of key version");
 
 /// Every table, in the order in which a schema creates them.
-pub static ALL: [&Table; 13] = [
+pub static ALL: [&Table; 15] = [
     &APPS,
     &APP_IDS,
     &APP_UUIDS,
@@ -74,6 +86,8 @@ pub static ALL: [&Table; 13] = [
     &DEDUP,
     &CONVERSATIONS,
     &DEVICES,
+    &ATTACHMENTS,
+    &ATTACHMENT_ENDS,
     &ROUTERS,
     &DATA_KEYS,
 ];

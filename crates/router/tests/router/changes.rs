@@ -39,6 +39,18 @@ async fn a_recalled_message_is_gone_from_history_and_the_recall_is_delivered() {
 }
 
 #[tokio::test]
+async fn a_recall_under_the_client_id_of_its_text_is_no_resend_of_it() {
+    let bed = Bed::start().await;
+    let numbered = |request| PublishRequest { from_device: "web_1".into(), client_id: 5, ..request };
+    let text = bed.send(numbered(bed.text("alice", "bob", "hello there"))).await;
+    let recalled = bed.send(numbered(recall(&bed, "alice", "bob", text.id))).await;
+    assert!(recalled.id > text.id && !recalled.duplicate);
+    assert!(bed.history_all(bed.history("bob", "alice", 10)).await.is_empty());
+    let again = bed.send(numbered(recall(&bed, "alice", "bob", text.id))).await;
+    assert_eq!((again.id, again.duplicate), (recalled.id, true));
+}
+
+#[tokio::test]
 async fn only_the_author_recalls_and_only_in_time_unless_the_app_does() {
     let bed = Bed::start().await;
     let id = hello(&bed).await.id;
