@@ -26,8 +26,10 @@ const PLACES: &[Place] = &[
     // Ports.
     place("bulkhead-api", 2),
     place("bulkhead-store", 2),
+    place("bulkhead-bus", 2),
     // Adapters.
     place("bulkhead-rpc", 3),
+    place("bulkhead-store-cql", 3),
     place("bulkhead-store-embedded", 3),
     // Services; the client library beside them.
     place("bulkhead-auth", 4),
