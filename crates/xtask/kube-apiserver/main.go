@@ -1,0 +1,13 @@
+// The Kubernetes API server alone, for `cargo xtask k8s`: what it refuses, no cluster of this version takes.
+package main
+
+import (
+	"os"
+
+	"k8s.io/component-base/cli"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+)
+
+func main() {
+	os.Exit(cli.Run(app.NewAPIServerCommand()))
+}
