@@ -5,10 +5,13 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use bulkhead_model::{ErrorKind, Result};
 use bulkhead_proto::router::{
-    CloseSessionRequest, ConfirmRequest, DeviceList, DisconnectRequest, Disconnected, GatewayEvent,
-    HistoryRequest, MessageDelivered, MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession,
-    Page, PresenceList, PresenceRequest, PublishRequest, Published, PullRequest, SessionRequest,
-    UnreadQueues, UserRequest,
+    ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
+    ChannelsOfUserRequest, CloseSessionRequest, ConfirmRequest, CreateChannelRequest, DeviceList,
+    DisconnectRequest, Disconnected, GatewayEvent, HistoryRequest, JoinRequest, Joined, ListMembersRequest,
+    Member, MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered,
+    MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession, Page, PresenceList,
+    PresenceRequest, PublishRequest, Published, PullRequest, SessionRequest, UnreadQueues,
+    UpdateChannelRequest, UserRequest,
 };
 use tokio::sync::oneshot;
 
@@ -90,4 +93,63 @@ pub trait RouterApi: Send + Sync + 'static {
     /// Whether any device of the user has proven to have the message.
     async fn message_status(&self, request: MessageStatusRequest) -> Result<MessageDelivered>;
     async fn forget_user(&self, request: UserRequest) -> Result<()>;
+
+    // Groups and rooms. `ChannelNotFound` when there is none; with an acting user also `ChannelForbidden` for what that
+    // user may not do and `NotMember` for what is for members only. Changes are in the order of the channel's messages, and
+    // durable when they are answered; members hear of them. A router without channels of many answers `Unimplemented`.
+
+    /// Makes a group or room with its first members. `UserNotFound` for an owner or member that does not exist,
+    /// `ChannelExists` for an id that is taken, `ChannelFull`, `PlanLimitReached` for a user in too many channels.
+    async fn create_channel(&self, _: CreateChannelRequest) -> Result<ChannelInfo> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// Ends a group or room, with its messages. Owner only.
+    async fn destroy_channel(&self, _: ChannelRequest) -> Result<()> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// Owner or admin; answers the channel as it is afterwards.
+    async fn update_channel(&self, _: UpdateChannelRequest) -> Result<ChannelInfo> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// Owner only. `ChannelForbidden` when the new one is no member, or owns it already.
+    async fn change_owner(&self, _: ChangeOwnerRequest) -> Result<ChannelInfo> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// A private group is `ChannelNotFound` to an acting user who is not in it.
+    async fn channel(&self, _: ChannelRequest) -> Result<ChannelInfo> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// A page of the app's groups or rooms.
+    async fn channels_of_app(&self, _: ChannelsOfAppRequest) -> Result<ChannelPage> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// A page of the groups or rooms that a user is in.
+    async fn channels_of_user(&self, _: ChannelsOfUserRequest) -> Result<ChannelPage> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// Adds users: owner and admins, or any member where invitations are allowed. Users who are in already are answered as
+    /// not changed. `UserNotFound`, `ChannelFull` and `PlanLimitReached` change nothing.
+    async fn add_members(&self, _: MembersRequest) -> Result<MembersChanged> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// Removes users: owner and admins. Nobody removes the owner; who is no member is answered as not changed.
+    async fn remove_members(&self, _: MembersRequest) -> Result<MembersChanged> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// A user joins a room or an open public group. `ChannelFull`, `ChannelForbidden`.
+    async fn join(&self, _: JoinRequest) -> Result<Joined> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// A user leaves. `NotMember`; `ChannelForbidden` for the owner of a group.
+    async fn leave(&self, _: MemberRequest) -> Result<()> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// A page of members; of a group only for members.
+    async fn members(&self, _: ListMembersRequest) -> Result<MemberPage> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    /// How a user stands to a channel; not being in it is an answer, no error.
+    async fn member(&self, _: MemberRequest) -> Result<Member> {
+        Err(ErrorKind::Unimplemented.into())
+    }
 }

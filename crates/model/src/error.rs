@@ -63,6 +63,12 @@ error_kinds! {
     UserExists => "user already exists",
     /// No such group, room or thread.
     ChannelNotFound => "group not found",
+    /// The id of a new group or room is taken.
+    ChannelExists => "group ID already exists!",
+    /// The group or room has as many members as it may have.
+    ChannelFull => "group member list is full!",
+    /// The state of a group or room, or the caller's place in it, does not allow this.
+    ChannelForbidden => "forbidden op",
     /// The user is not a member of the channel.
     NotMember => "not in group or chatroom",
     /// The receiver has blocked the sender.
@@ -87,6 +93,10 @@ error_kinds! {
     PlanLimitReached => "resource limited",
     /// The same change is being made by somebody else.
     Conflict => "concurrent operation",
+    /// No such attachment.
+    AttachmentNotFound => "The file does not exist",
+    /// The attachment was kept as long as it had to be.
+    AttachmentExpired => "The file has expired",
     /// No such thing, of a kind that has no error of its own.
     NotFound => "Service resource not found",
     /// The call is not built.

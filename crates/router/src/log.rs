@@ -191,6 +191,7 @@ impl Batch {
             history_hidden_for: job.request.history_hidden_for.clone(),
             edits: 0,
             recalled: false,
+            only_users: Vec::new(),
         };
         self.mutations.push(put(message_row(job.app, &job.channel_key, entry.id), &row));
         if let Some(sender) = &job.sender {

@@ -18,6 +18,7 @@ fn code_of(kind: ErrorKind) -> Code {
         | ErrorKind::PermissionDenied
         | ErrorKind::AppForbidden
         | ErrorKind::NotMember
+        | ErrorKind::ChannelForbidden
         | ErrorKind::Blocked
         | ErrorKind::Muted
         | ErrorKind::NotAuthor => Code::PermissionDenied,
@@ -25,14 +26,16 @@ fn code_of(kind: ErrorKind) -> Code {
         | ErrorKind::UserNotFound
         | ErrorKind::ChannelNotFound
         | ErrorKind::MessageNotFound
+        | ErrorKind::AttachmentNotFound
+        | ErrorKind::AttachmentExpired
         | ErrorKind::NotFound => Code::NotFound,
-        ErrorKind::UserExists => Code::AlreadyExists,
+        ErrorKind::UserExists | ErrorKind::ChannelExists => Code::AlreadyExists,
         ErrorKind::WrongRegion
         | ErrorKind::RecallTooLate
         | ErrorKind::RecallDisabled
         | ErrorKind::EditLimitReached
         | ErrorKind::EditNotAvailable => Code::FailedPrecondition,
-        ErrorKind::RateLimited | ErrorKind::PlanLimitReached => Code::ResourceExhausted,
+        ErrorKind::RateLimited | ErrorKind::PlanLimitReached | ErrorKind::ChannelFull => Code::ResourceExhausted,
         ErrorKind::Conflict => Code::Aborted,
         ErrorKind::Unimplemented => Code::Unimplemented,
         ErrorKind::Unavailable => Code::Unavailable,

@@ -56,6 +56,17 @@ pub static DEVICES: Table = Table {
     retention: Retention::Fixed { ms: 180 * DAY_MS },
     compaction: Compaction::Leveled,
 };
+/// `records.Channel`: a group or room.
+pub static CHANNELS: Table = forever("channels", "channel key", "");
+/// No value; the groups, public groups and rooms of an app.
+pub static CHANNELS_BY_APP: Table =
+    forever("channels_by_app", "\"groups\", \"public_groups\" or \"rooms\"", "channel id");
+/// `records.Member`: who is in a group or room.
+pub static MEMBERS: Table = forever("members", "channel key", "username");
+/// `records.Member`: the groups and rooms of a user.
+pub static MEMBERSHIPS: Table = forever("memberships", "username", "channel key");
+/// `records.Head`: where the log of a group or room ends.
+pub static HEADS: Table = forever("heads", "channel key", "");
 /// `records.Attachment` under an empty clustering key; under "was" a mark without content that outlives it, so that a
 /// file that has expired can be told from one that never was.
 pub static ATTACHMENTS: Table = Table {
@@ -74,7 +85,7 @@ pub static ROUTERS: Table = forever("routers", "\"routers\"", "slot range");
 pub static DATA_KEYS: Table = forever("data_keys", "app uuid or \"region\"", "4 bytes of key version");
 
 /// Every table, in the order in which a schema creates them.
-pub static ALL: [&Table; 15] = [
+pub static ALL: [&Table; 20] = [
     &APPS,
     &APP_IDS,
     &APP_UUIDS,
@@ -86,6 +97,11 @@ pub static ALL: [&Table; 15] = [
     &DEDUP,
     &CONVERSATIONS,
     &DEVICES,
+    &CHANNELS,
+    &CHANNELS_BY_APP,
+    &MEMBERS,
+    &MEMBERSHIPS,
+    &HEADS,
     &ATTACHMENTS,
     &ATTACHMENT_ENDS,
     &ROUTERS,

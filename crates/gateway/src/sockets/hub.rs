@@ -69,7 +69,11 @@ impl Hub {
             match event.event {
                 Some(RouterEvent::Delivery(delivery)) => self.deliver_one(delivery),
                 Some(RouterEvent::Kick(kick)) => self.kick(&kick),
-                None => {}
+                // Of groups and rooms, which no router has yet.
+                Some(
+                    RouterEvent::ChannelDelivery(_) | RouterEvent::Membership(_) | RouterEvent::Memberships(_),
+                )
+                | None => {}
             }
         }
     }

@@ -37,7 +37,7 @@ impl Client {
     /// Tells the router that the session is over. A router that does not hear it finds out when a gateway with this
     /// session's deliveries has no taker, or when the gateway detaches.
     pub(super) async fn close(&self, gateway: &Gateway) {
-        let request = CloseSessionRequest { session: Some(self.session()) };
+        let request = CloseSessionRequest { session: Some(self.session()), lost: false };
         let _ = tokio::time::timeout(Duration::from_secs(5), gateway.router.close_session(request)).await;
     }
 }

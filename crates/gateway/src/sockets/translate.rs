@@ -80,6 +80,7 @@ pub(super) fn publish(publish: Publish, app: &Bytes, user: &str, device: &str) -
         administrative: false,
         sync_devices: publish.sync_devices,
         history_hidden_for: Vec::new(),
+        only_users: Vec::new(),
     }
 }
 

@@ -37,6 +37,9 @@ pub fn login_refusal(error: &Error) -> LoginRefusal<'_> {
         | ErrorKind::RegistrationClosed
         | ErrorKind::UserExists
         | ErrorKind::ChannelNotFound
+        | ErrorKind::ChannelExists
+        | ErrorKind::ChannelFull
+        | ErrorKind::ChannelForbidden
         | ErrorKind::NotMember
         | ErrorKind::MessageNotFound
         | ErrorKind::RecallTooLate
@@ -44,6 +47,8 @@ pub fn login_refusal(error: &Error) -> LoginRefusal<'_> {
         | ErrorKind::EditLimitReached
         | ErrorKind::EditNotAvailable
         | ErrorKind::NotAuthor
+        | ErrorKind::AttachmentNotFound
+        | ErrorKind::AttachmentExpired
         | ErrorKind::NotFound
         | ErrorKind::Unimplemented => (Fail, error.message()),
         ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Internal => {
@@ -59,11 +64,14 @@ pub fn send_refusal(error: &Error) -> RefusedSend<'_> {
     let (code, reason) = match error.kind() {
         ErrorKind::Blocked => (Fail, "blocked"),
         ErrorKind::ChannelNotFound => (Fail, "group not found"),
+        ErrorKind::ChannelFull => (Fail, "group member list is full!"),
         ErrorKind::NotMember => (Fail, "not in group or chatroom"),
         ErrorKind::RecallTooLate => (Fail, "exceed recall time limit"),
         ErrorKind::RecallDisabled => (Fail, "message recall disabled"),
         ErrorKind::MessageNotFound => (Fail, "Sorry, message does not exist"),
-        ErrorKind::NotAuthor | ErrorKind::PermissionDenied => (Fail, "Sorry, You do not have permission"),
+        ErrorKind::NotAuthor | ErrorKind::PermissionDenied | ErrorKind::ChannelForbidden => {
+            (Fail, "Sorry, You do not have permission")
+        }
         ErrorKind::EditLimitReached => (Fail, "Sorry, edit limit reached"),
         ErrorKind::EditNotAvailable => (Fail, "Sorry, edit is not available"),
         ErrorKind::UserNotFound => (Fail, "username doesn't exist!"),
@@ -80,7 +88,10 @@ pub fn send_refusal(error: &Error) -> RefusedSend<'_> {
         | ErrorKind::AppNotFound
         | ErrorKind::WrongRegion
         | ErrorKind::UserExists
+        | ErrorKind::ChannelExists
         | ErrorKind::Conflict
+        | ErrorKind::AttachmentNotFound
+        | ErrorKind::AttachmentExpired
         | ErrorKind::NotFound
         | ErrorKind::Unimplemented
         | ErrorKind::Unavailable
@@ -133,6 +144,8 @@ mod tests {
             (ErrorKind::Blocked, 1, "blocked"),
             (ErrorKind::ChannelNotFound, 1, "group not found"),
             (ErrorKind::NotMember, 1, "not in group or chatroom"),
+            (ErrorKind::ChannelFull, 1, "group member list is full!"),
+            (ErrorKind::ChannelForbidden, 1, "Sorry, You do not have permission"),
             (ErrorKind::RecallTooLate, 1, "exceed recall time limit"),
             (ErrorKind::RecallDisabled, 1, "message recall disabled"),
             (ErrorKind::EditLimitReached, 1, "Sorry, edit limit reached"),

@@ -127,6 +127,9 @@ pub struct Message {
     /// The sender took it back: nothing of it is delivered or listed any more.
     #[prost(bool, tag = "11")]
     pub recalled: bool,
+    /// Of a group or room: only these members get it, and its sender; empty for all.
+    #[prost(string, repeated, tag = "12")]
+    pub only_users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Table `dedup`: the answer that a client id was given.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -153,6 +156,59 @@ pub struct Conversation {
     pub taken_id: u64,
     #[prost(uint64, tag = "4")]
     pub taken_incoming: u64,
+}
+/// Table `channels`: a group or room. Rights and limits are judged by it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Channel {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub owner: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub public: bool,
+    #[prost(bool, tag = "5")]
+    pub approval_needed: bool,
+    #[prost(bool, tag = "6")]
+    pub allow_invites: bool,
+    #[prost(bool, tag = "7")]
+    pub invite_need_confirm: bool,
+    #[prost(uint32, tag = "8")]
+    pub members_max: u32,
+    #[prost(string, tag = "9")]
+    pub custom: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub avatar: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "11")]
+    pub created_ms: u64,
+    #[prost(uint64, tag = "12")]
+    pub modified_ms: u64,
+    /// The owner included.
+    #[prost(uint32, tag = "13")]
+    pub member_count: u32,
+}
+/// Table `heads`: where the log of a group or room ends. One row for all members.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Head {
+    #[prost(uint64, tag = "1")]
+    pub last_id: u64,
+    /// How many chat messages (receipts not counted) there ever were.
+    #[prost(uint64, tag = "2")]
+    pub incoming: u64,
+}
+/// Tables `members` (by channel) and `memberships` (by user): one user in one group or room.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Member {
+    #[prost(enumeration = "ChannelRole", tag = "1")]
+    pub role: i32,
+    #[prost(uint64, tag = "2")]
+    pub joined_ms: u64,
+    /// The user sees what comes after this id; `incoming` of the head at that point.
+    #[prost(uint64, tag = "3")]
+    pub joined_id: u64,
+    #[prost(uint64, tag = "4")]
+    pub joined_incoming: u64,
 }
 /// Table `devices`: under a device's bare name, the device; under device and channel, its cursor.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -184,6 +240,37 @@ pub struct Sequencer {
     /// No id of a later millisecond has been given; the next owner starts above it.
     #[prost(uint64, tag = "2")]
     pub ceiling_ms: u64,
+}
+/// Table `attachments`, under an empty clustering key: a file that was uploaded whole.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attachment {
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub uuid: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    #[prost(string, tag = "3")]
+    pub content_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub file_name: ::prost::alloc::string::String,
+    /// Only who knows the share secret, or has app privilege, may read it.
+    #[prost(bool, tag = "5")]
+    pub restricted: bool,
+    /// SHA-256 of the share secret.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub share_secret_hash: ::prost::bytes::Bytes,
+    /// Empty for an app token.
+    #[prost(string, tag = "7")]
+    pub uploader: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "8")]
+    pub created_ms: u64,
+    #[prost(uint64, tag = "9")]
+    pub expires_ms: u64,
+    /// Pixels; 0 for the default.
+    #[prost(uint32, tag = "10")]
+    pub thumbnail_width: u32,
+    #[prost(uint32, tag = "11")]
+    pub thumbnail_height: u32,
 }
 /// MessageBody.type of MSYNC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -277,6 +364,35 @@ impl ContentKind {
             "CONTENT_KIND_COMMAND" => Some(Self::Command),
             "CONTENT_KIND_CUSTOM" => Some(Self::Custom),
             "CONTENT_KIND_COMBINE" => Some(Self::Combine),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ChannelRole {
+    Member = 0,
+    Admin = 1,
+    Owner = 2,
+}
+impl ChannelRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Member => "CHANNEL_ROLE_MEMBER",
+            Self::Admin => "CHANNEL_ROLE_ADMIN",
+            Self::Owner => "CHANNEL_ROLE_OWNER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANNEL_ROLE_MEMBER" => Some(Self::Member),
+            "CHANNEL_ROLE_ADMIN" => Some(Self::Admin),
+            "CHANNEL_ROLE_OWNER" => Some(Self::Owner),
             _ => None,
         }
     }

@@ -11,19 +11,25 @@ pub struct GatewayEvents {
     #[prost(message, repeated, tag = "1")]
     pub events: ::prost::alloc::vec::Vec<GatewayEvent>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GatewayEvent {
-    #[prost(oneof = "gateway_event::Event", tags = "1, 2")]
+    #[prost(oneof = "gateway_event::Event", tags = "1, 2, 3, 4, 5")]
     pub event: ::core::option::Option<gateway_event::Event>,
 }
 /// Nested message and enum types in `GatewayEvent`.
 pub mod gateway_event {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
         #[prost(message, tag = "1")]
         Delivery(super::Delivery),
         #[prost(message, tag = "2")]
         Kick(super::Kick),
+        #[prost(message, tag = "3")]
+        ChannelDelivery(super::ChannelDelivery),
+        #[prost(message, tag = "4")]
+        Membership(super::Membership),
+        #[prost(message, tag = "5")]
+        Memberships(super::Memberships),
     }
 }
 /// One message for the sessions of one user on one gateway.
@@ -53,6 +59,57 @@ pub struct Delivery {
     /// Only this device gets it; empty for all.
     #[prost(string, tag = "9")]
     pub only_device: ::prost::alloc::string::String,
+}
+/// One message for all sessions on one gateway whose users are in a group or room.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelDelivery {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub queue: ::core::option::Option<Queue>,
+    #[prost(uint64, tag = "3")]
+    pub id: u64,
+    /// The id before it in the channel; 0 for the first.
+    #[prost(uint64, tag = "4")]
+    pub previous_id: u64,
+    /// Not in the log: it has no place in the chain of ids.
+    #[prost(bool, tag = "5")]
+    pub transient: bool,
+    /// Encoded MSYNC Meta without its `meta` field.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub meta: ::prost::bytes::Bytes,
+    /// Who sent it and does not get it back, but learns the id: this device of this user, or all of the user's devices when
+    /// the device is empty. Two users may have devices of the same name.
+    #[prost(string, tag = "7")]
+    pub except_user: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub except_device: ::prost::alloc::string::String,
+    /// Only these users get it; empty for all.
+    #[prost(string, repeated, tag = "9")]
+    pub only_users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A user joined or left a group or room: from here on in the order of events, channel deliveries are or are not theirs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Membership {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(bool, tag = "4")]
+    pub joined: bool,
+}
+/// All groups and rooms of a user, for a session that has just opened. Comes as an event, not with the answer to
+/// OpenSession, so that it has its place among the changes of the same memberships.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Memberships {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub channels: ::prost::alloc::vec::Vec<Queue>,
 }
 /// Ends sessions of a user.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -130,6 +187,10 @@ pub struct UnreadQueues {
 pub struct CloseSessionRequest {
     #[prost(message, optional, tag = "1")]
     pub session: ::core::option::Option<SessionRequest>,
+    /// The connection broke and the client did not say that it goes: it may be back in a moment, so it keeps its rooms for a
+    /// while.
+    #[prost(bool, tag = "2")]
+    pub lost: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionRequest {
@@ -197,6 +258,9 @@ pub struct TaggedPublish {
     pub tag: u64,
     #[prost(message, optional, tag = "2")]
     pub publish: ::core::option::Option<PublishRequest>,
+    /// W3C Trace Context of a message that is traced; empty for all others.
+    #[prost(string, tag = "3")]
+    pub traceparent: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishedBatch {
@@ -269,6 +333,9 @@ pub struct PublishRequest {
     pub sync_devices: bool,
     #[prost(string, repeated, tag = "15")]
     pub history_hidden_for: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of a group or room: only these members get it; empty for all. At most 20.
+    #[prost(string, repeated, tag = "16")]
+    pub only_users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Published {
@@ -391,6 +458,271 @@ pub struct MessageDelivered {
     #[prost(bool, tag = "1")]
     pub delivered: bool,
 }
+/// Who asks. Absent from a request that comes with app privilege.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Actor {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// May be empty.
+    #[prost(string, tag = "2")]
+    pub device: ::prost::alloc::string::String,
+}
+/// What can be set about a group or room; what is absent stays as it is, or gets its default.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelSettings {
+    /// 1 to 128 characters.
+    #[prost(string, optional, tag = "1")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    /// At most 512 characters.
+    #[prost(string, optional, tag = "2")]
+    pub description: ::core::option::Option<::prost::alloc::string::String>,
+    /// Found by others and joined without an invitation. Rooms always are.
+    #[prost(bool, optional, tag = "3")]
+    pub public: ::core::option::Option<bool>,
+    /// `membersonly`: joining needs the approval of owner or admin.
+    #[prost(bool, optional, tag = "4")]
+    pub approval_needed: ::core::option::Option<bool>,
+    /// `allowinvites`: members may add others.
+    #[prost(bool, optional, tag = "5")]
+    pub allow_invites: ::core::option::Option<bool>,
+    /// `invite_need_confirm`.
+    #[prost(bool, optional, tag = "6")]
+    pub invite_need_confirm: ::core::option::Option<bool>,
+    /// `maxusers`, the owner included: 1 to 10,000; by default 200 in a group and 1,000 in a room.
+    #[prost(uint32, optional, tag = "7")]
+    pub members_max: ::core::option::Option<u32>,
+    /// At most 8 KiB.
+    #[prost(string, optional, tag = "8")]
+    pub custom: ::core::option::Option<::prost::alloc::string::String>,
+    /// At most 1,024 bytes.
+    #[prost(string, optional, tag = "9")]
+    pub avatar: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelInfo {
+    /// Of kind group or room; the name is its id.
+    #[prost(message, optional, tag = "1")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(message, optional, tag = "2")]
+    pub settings: ::core::option::Option<ChannelSettings>,
+    #[prost(string, tag = "3")]
+    pub owner: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub created_ms: u64,
+    #[prost(uint64, tag = "5")]
+    pub modified_ms: u64,
+    /// The owner included.
+    #[prost(uint32, tag = "6")]
+    pub member_count: u32,
+    /// How the acting user, or the user whose channels are listed, stands to it.
+    #[prost(enumeration = "MemberRole", tag = "7")]
+    pub role: i32,
+    #[prost(uint64, tag = "8")]
+    pub joined_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateChannelRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    /// Group or room.
+    #[prost(enumeration = "QueueKind", tag = "2")]
+    pub kind: i32,
+    /// Empty: the router makes a decimal number.
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub owner: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub settings: ::core::option::Option<ChannelSettings>,
+    /// Besides the owner; at most 100.
+    #[prost(string, repeated, tag = "6")]
+    pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "7")]
+    pub actor: ::core::option::Option<Actor>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(message, optional, tag = "3")]
+    pub actor: ::core::option::Option<Actor>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateChannelRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(message, optional, tag = "3")]
+    pub actor: ::core::option::Option<Actor>,
+    #[prost(message, optional, tag = "4")]
+    pub settings: ::core::option::Option<ChannelSettings>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeOwnerRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(message, optional, tag = "3")]
+    pub actor: ::core::option::Option<Actor>,
+    /// Must be a member; the old owner becomes an ordinary one.
+    #[prost(string, tag = "4")]
+    pub owner: ::prost::alloc::string::String,
+}
+/// In the order of their ids.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelsOfAppRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(enumeration = "QueueKind", tag = "2")]
+    pub kind: i32,
+    /// Groups only.
+    #[prost(bool, tag = "3")]
+    pub public_only: bool,
+    /// Of the page before; empty for the first.
+    #[prost(string, tag = "4")]
+    pub cursor: ::prost::alloc::string::String,
+    /// 1..1000.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+    /// Pages from 1 on instead of a cursor; 0 for none.
+    #[prost(uint32, tag = "6")]
+    pub page: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelsOfUserRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(enumeration = "QueueKind", tag = "3")]
+    pub kind: i32,
+    #[prost(string, tag = "4")]
+    pub cursor: ::prost::alloc::string::String,
+    /// 0..1000; with 0 only the count is answered.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+    #[prost(uint32, tag = "6")]
+    pub page: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChannelPage {
+    #[prost(message, repeated, tag = "1")]
+    pub channels: ::prost::alloc::vec::Vec<ChannelInfo>,
+    /// Empty when nothing follows.
+    #[prost(string, tag = "2")]
+    pub cursor: ::prost::alloc::string::String,
+    /// Of a user: all of them. Of an app: those of this page.
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+}
+/// Users to be added or removed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MembersRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(message, optional, tag = "3")]
+    pub actor: ::core::option::Option<Actor>,
+    /// 1..100.
+    #[prost(string, repeated, tag = "4")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// In the order of the request, each user once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MembersChanged {
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<MemberChange>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberChange {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub changed: bool,
+    /// Why not; empty if it was.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JoinRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub device: ::prost::alloc::string::String,
+    /// Words that the others are told; at most 1,024 bytes.
+    #[prost(string, tag = "5")]
+    pub ext: ::prost::alloc::string::String,
+    /// Rooms only: all others of the user's are left.
+    #[prost(bool, tag = "6")]
+    pub leave_other_rooms: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Joined {
+    #[prost(message, optional, tag = "1")]
+    pub channel: ::core::option::Option<ChannelInfo>,
+    /// The user was in it before.
+    #[prost(bool, tag = "2")]
+    pub already: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    /// Who leaves by which device; may be empty.
+    #[prost(string, tag = "4")]
+    pub device: ::prost::alloc::string::String,
+}
+/// In the order of usernames.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMembersRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub channel: ::core::option::Option<Queue>,
+    #[prost(message, optional, tag = "3")]
+    pub actor: ::core::option::Option<Actor>,
+    #[prost(string, tag = "4")]
+    pub cursor: ::prost::alloc::string::String,
+    /// 1..1000.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+    /// Pages from 1 on instead of a cursor; 0 for none.
+    #[prost(uint32, tag = "6")]
+    pub page: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MemberPage {
+    #[prost(message, repeated, tag = "1")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+    #[prost(string, tag = "2")]
+    pub cursor: ::prost::alloc::string::String,
+    /// All members.
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Member {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// None for somebody who is no member.
+    #[prost(enumeration = "MemberRole", tag = "2")]
+    pub role: i32,
+    #[prost(uint64, tag = "3")]
+    pub joined_ms: u64,
+}
 /// StatisticsBody.operation of MSYNC, plus the ends that are no kick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -455,6 +787,39 @@ impl QueueKind {
             "QUEUE_KIND_GROUP" => Some(Self::Group),
             "QUEUE_KIND_ROOM" => Some(Self::Room),
             "QUEUE_KIND_THREAD" => Some(Self::Thread),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MemberRole {
+    /// Not a member.
+    None = 0,
+    Member = 1,
+    Admin = 2,
+    Owner = 3,
+}
+impl MemberRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::None => "MEMBER_ROLE_NONE",
+            Self::Member => "MEMBER_ROLE_MEMBER",
+            Self::Admin => "MEMBER_ROLE_ADMIN",
+            Self::Owner => "MEMBER_ROLE_OWNER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MEMBER_ROLE_NONE" => Some(Self::None),
+            "MEMBER_ROLE_MEMBER" => Some(Self::Member),
+            "MEMBER_ROLE_ADMIN" => Some(Self::Admin),
+            "MEMBER_ROLE_OWNER" => Some(Self::Owner),
             _ => None,
         }
     }
@@ -847,6 +1212,280 @@ pub mod router_client {
                 .insert(GrpcMethod::new("bulkhead.router.v1.Router", "ForgetUser"));
             self.inner.unary(req, path, codec).await
         }
+        /// Groups and rooms. A request with an acting user is judged by that user's rights; one without is administrative.
+        pub async fn create_channel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/CreateChannel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "CreateChannel"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn destroy_channel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/DestroyChannel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "DestroyChannel"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn update_channel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/UpdateChannel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "UpdateChannel"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn change_owner(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeOwnerRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/ChangeOwner",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "ChangeOwner"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn channel(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/Channel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Channel"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn channels_of_app(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChannelsOfAppRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelPage>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/ChannelsOfApp",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "ChannelsOfApp"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn channels_of_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChannelsOfUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelPage>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/ChannelsOfUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "ChannelsOfUser"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn add_members(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MembersRequest>,
+        ) -> std::result::Result<tonic::Response<super::MembersChanged>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/AddMembers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "AddMembers"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn remove_members(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MembersRequest>,
+        ) -> std::result::Result<tonic::Response<super::MembersChanged>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/RemoveMembers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "RemoveMembers"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn join(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JoinRequest>,
+        ) -> std::result::Result<tonic::Response<super::Joined>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/Join",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Join"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn leave(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MemberRequest>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/Leave",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Leave"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn members(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMembersRequest>,
+        ) -> std::result::Result<tonic::Response<super::MemberPage>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/Members",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Members"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn member(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MemberRequest>,
+        ) -> std::result::Result<tonic::Response<super::Member>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/Member",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Member"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -938,6 +1577,59 @@ pub mod router_server {
             &self,
             request: tonic::Request<super::UserRequest>,
         ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
+        /// Groups and rooms. A request with an acting user is judged by that user's rights; one without is administrative.
+        async fn create_channel(
+            &self,
+            request: tonic::Request<super::CreateChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status>;
+        async fn destroy_channel(
+            &self,
+            request: tonic::Request<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
+        async fn update_channel(
+            &self,
+            request: tonic::Request<super::UpdateChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status>;
+        async fn change_owner(
+            &self,
+            request: tonic::Request<super::ChangeOwnerRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status>;
+        async fn channel(
+            &self,
+            request: tonic::Request<super::ChannelRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelInfo>, tonic::Status>;
+        async fn channels_of_app(
+            &self,
+            request: tonic::Request<super::ChannelsOfAppRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelPage>, tonic::Status>;
+        async fn channels_of_user(
+            &self,
+            request: tonic::Request<super::ChannelsOfUserRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChannelPage>, tonic::Status>;
+        async fn add_members(
+            &self,
+            request: tonic::Request<super::MembersRequest>,
+        ) -> std::result::Result<tonic::Response<super::MembersChanged>, tonic::Status>;
+        async fn remove_members(
+            &self,
+            request: tonic::Request<super::MembersRequest>,
+        ) -> std::result::Result<tonic::Response<super::MembersChanged>, tonic::Status>;
+        async fn join(
+            &self,
+            request: tonic::Request<super::JoinRequest>,
+        ) -> std::result::Result<tonic::Response<super::Joined>, tonic::Status>;
+        async fn leave(
+            &self,
+            request: tonic::Request<super::MemberRequest>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
+        async fn members(
+            &self,
+            request: tonic::Request<super::ListMembersRequest>,
+        ) -> std::result::Result<tonic::Response<super::MemberPage>, tonic::Status>;
+        async fn member(
+            &self,
+            request: tonic::Request<super::MemberRequest>,
+        ) -> std::result::Result<tonic::Response<super::Member>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct RouterServer<T> {
@@ -1614,6 +2306,577 @@ pub mod router_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ForgetUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/CreateChannel" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateChannelSvc<T: Router>(pub Arc<T>);
+                    impl<
+                        T: Router,
+                    > tonic::server::UnaryService<super::CreateChannelRequest>
+                    for CreateChannelSvc<T> {
+                        type Response = super::ChannelInfo;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateChannelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::create_channel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateChannelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/DestroyChannel" => {
+                    #[allow(non_camel_case_types)]
+                    struct DestroyChannelSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::ChannelRequest>
+                    for DestroyChannelSvc<T> {
+                        type Response = super::Done;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChannelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::destroy_channel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DestroyChannelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/UpdateChannel" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateChannelSvc<T: Router>(pub Arc<T>);
+                    impl<
+                        T: Router,
+                    > tonic::server::UnaryService<super::UpdateChannelRequest>
+                    for UpdateChannelSvc<T> {
+                        type Response = super::ChannelInfo;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateChannelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::update_channel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateChannelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/ChangeOwner" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeOwnerSvc<T: Router>(pub Arc<T>);
+                    impl<
+                        T: Router,
+                    > tonic::server::UnaryService<super::ChangeOwnerRequest>
+                    for ChangeOwnerSvc<T> {
+                        type Response = super::ChannelInfo;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeOwnerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::change_owner(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeOwnerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/Channel" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChannelSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::ChannelRequest>
+                    for ChannelSvc<T> {
+                        type Response = super::ChannelInfo;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChannelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::channel(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChannelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/ChannelsOfApp" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChannelsOfAppSvc<T: Router>(pub Arc<T>);
+                    impl<
+                        T: Router,
+                    > tonic::server::UnaryService<super::ChannelsOfAppRequest>
+                    for ChannelsOfAppSvc<T> {
+                        type Response = super::ChannelPage;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChannelsOfAppRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::channels_of_app(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChannelsOfAppSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/ChannelsOfUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChannelsOfUserSvc<T: Router>(pub Arc<T>);
+                    impl<
+                        T: Router,
+                    > tonic::server::UnaryService<super::ChannelsOfUserRequest>
+                    for ChannelsOfUserSvc<T> {
+                        type Response = super::ChannelPage;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChannelsOfUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::channels_of_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChannelsOfUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/AddMembers" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddMembersSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::MembersRequest>
+                    for AddMembersSvc<T> {
+                        type Response = super::MembersChanged;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::add_members(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddMembersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/RemoveMembers" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveMembersSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::MembersRequest>
+                    for RemoveMembersSvc<T> {
+                        type Response = super::MembersChanged;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::remove_members(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveMembersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/Join" => {
+                    #[allow(non_camel_case_types)]
+                    struct JoinSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::JoinRequest>
+                    for JoinSvc<T> {
+                        type Response = super::Joined;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JoinRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::join(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JoinSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/Leave" => {
+                    #[allow(non_camel_case_types)]
+                    struct LeaveSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::MemberRequest>
+                    for LeaveSvc<T> {
+                        type Response = super::Done;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MemberRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::leave(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LeaveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/Members" => {
+                    #[allow(non_camel_case_types)]
+                    struct MembersSvc<T: Router>(pub Arc<T>);
+                    impl<
+                        T: Router,
+                    > tonic::server::UnaryService<super::ListMembersRequest>
+                    for MembersSvc<T> {
+                        type Response = super::MemberPage;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::members(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MembersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/Member" => {
+                    #[allow(non_camel_case_types)]
+                    struct MemberSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::MemberRequest>
+                    for MemberSvc<T> {
+                        type Response = super::Member;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MemberRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::member(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MemberSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

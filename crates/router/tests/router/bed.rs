@@ -237,7 +237,7 @@ impl Bed {
 
     pub(crate) async fn close(&self, user: &str, device: &str) {
         let session = Some(self.session(user, device));
-        self.router.close_session(CloseSessionRequest { session }).await.unwrap();
+        self.router.close_session(CloseSessionRequest { session, lost: false }).await.unwrap();
     }
 
     pub(crate) async fn pull(&self, user: &str, device: &str, from: &str, key: u64) -> Page {

@@ -114,8 +114,12 @@ impl DeliverySink for StreamSink {
 /// Roughly what an event takes on the wire and in memory.
 fn event_bytes(event: &GatewayEvent) -> usize {
     const FIXED: usize = 128;
+    const CHANNEL: usize = 32;
     match &event.event {
         Some(gateway_event::Event::Delivery(delivery)) => FIXED + delivery.meta.len(),
+        Some(gateway_event::Event::ChannelDelivery(delivery)) => FIXED + delivery.meta.len(),
+        Some(gateway_event::Event::Memberships(all)) => FIXED + all.channels.len() * CHANNEL,
+        Some(gateway_event::Event::Membership(_)) => FIXED,
         Some(gateway_event::Event::Kick(kick)) => FIXED + kick.detail.len(),
         None => FIXED,
     }

@@ -13,10 +13,12 @@ pub use server::RouterServer;
 use bulkhead_api::RouterApi;
 use bulkhead_model::Result;
 use bulkhead_proto::router::{
-    AttachRequest, CloseSessionRequest, ConfirmRequest, DeviceList, DisconnectRequest, Disconnected, Done,
-    HistoryRequest, MessageDelivered, MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession,
-    Page, PresenceList, PresenceRequest, PublishBatch, PublishRequest, PullRequest, SessionRequest,
-    UnreadQueues, UserRequest, router_server,
+    AttachRequest, ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
+    ChannelsOfUserRequest, CloseSessionRequest, ConfirmRequest, CreateChannelRequest, DeviceList,
+    DisconnectRequest, Disconnected, Done, HistoryRequest, JoinRequest, Joined, ListMembersRequest, Member,
+    MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered, MessageStatusRequest,
+    OfflineCount, OpenSessionRequest, OpenedSession, Page, PresenceList, PresenceRequest, PublishBatch,
+    PublishRequest, PullRequest, SessionRequest, UnreadQueues, UpdateChannelRequest, UserRequest, router_server,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -35,11 +37,24 @@ unary_calls! {
         disconnect = disconnect (DisconnectRequest) -> Disconnected;
         offline_count = offline_counts (UserRequest) -> OfflineCount;
         message_status = message_status (MessageStatusRequest) -> MessageDelivered;
+        create_channel = create_channel (CreateChannelRequest) -> ChannelInfo;
+        update_channel = update_channel (UpdateChannelRequest) -> ChannelInfo;
+        change_owner = change_owner (ChangeOwnerRequest) -> ChannelInfo;
+        channel = channel (ChannelRequest) -> ChannelInfo;
+        channels_of_app = channels_of_app (ChannelsOfAppRequest) -> ChannelPage;
+        channels_of_user = channels_of_user (ChannelsOfUserRequest) -> ChannelPage;
+        add_members = add_members (MembersRequest) -> MembersChanged;
+        remove_members = remove_members (MembersRequest) -> MembersChanged;
+        join = join (JoinRequest) -> Joined;
+        members = members (ListMembersRequest) -> MemberPage;
+        member = member (MemberRequest) -> Member;
     }
     done {
         close_session (CloseSessionRequest) -> Done;
         confirm (ConfirmRequest) -> Done;
         forget_user (UserRequest) -> Done;
+        destroy_channel (ChannelRequest) -> Done;
+        leave (MemberRequest) -> Done;
     }
     server {
         type AttachStream = server::EventStream;
