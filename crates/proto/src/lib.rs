@@ -9,6 +9,12 @@ pub mod records {
     include!("gen/bulkhead.records.v1.rs");
 }
 
+/// Attachments, a part of the storage service.
+#[allow(clippy::all)]
+pub mod attachments {
+    include!("gen/bulkhead.attachments.v1.rs");
+}
+
 /// The auth service.
 #[allow(clippy::all)]
 pub mod auth {

@@ -5,10 +5,12 @@
 //! region does not open. Nonces are random 96-bit numbers that the caller brings: this crate reads no randomness.
 //! NIST SP 800-38D limits a key to 2^32 random nonces; [`DATA_KEY_USES_MAX`] stays well below.
 
+mod chunk;
 mod identity;
 mod key;
 mod value;
 
+pub use chunk::{CHUNK_BYTES, CHUNK_OVERHEAD_BYTES, ChunkIdentity, open_chunk, seal_chunk};
 pub use identity::RowIdentity;
 pub use key::{DataKey, KEY_BYTES, RegionKey};
 pub use value::{NONCE_BYTES, key_version_of, open, seal};

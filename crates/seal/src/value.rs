@@ -12,6 +12,9 @@ const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 1 + 4 + NONCE_BYTES;
 const TAG_BYTES: usize = 16;
 
+/// What sealing adds to a value, in bytes.
+pub(crate) const OVERHEAD_BYTES: usize = HEADER_BYTES + TAG_BYTES;
+
 /// Seals a value for its place. `nonce` must be random and used once.
 pub fn seal(key: &DataKey, place: &RowIdentity<'_>, nonce: [u8; NONCE_BYTES], value: &[u8]) -> Vec<u8> {
     seal_with(&key.cipher, key.version, place, nonce, value)

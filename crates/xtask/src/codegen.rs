@@ -18,6 +18,7 @@ const UNITS: &[Unit] = &[
     Unit { files: &["bulkhead/records/v1/records.proto"], folder: "crates/proto/src/gen", outside: &[] },
     Unit {
         files: &[
+            "bulkhead/attachments/v1/attachments.proto",
             "bulkhead/auth/v1/auth.proto",
             "bulkhead/router/v1/router.proto",
             "bulkhead/storage/v1/storage.proto",
