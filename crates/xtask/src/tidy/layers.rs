@@ -30,6 +30,7 @@ const PLACES: &[Place] = &[
     // Adapters.
     place("bulkhead-rpc", 3),
     place("bulkhead-store-cql", 3),
+    place("bulkhead-store-cql", 3),
     place("bulkhead-store-embedded", 3),
     // Services; the client library beside them.
     place("bulkhead-auth", 4),
