@@ -28,10 +28,20 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StartError> {
 
 /// Reads a file with a secret; refuses one that others than its owner can read.
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {
+    read_secret(path, 0o077)
+}
+
+/// The same for a secret that an orchestrator hands out: its owner is then the system, and the process reads it through a
+/// group of its own.
+pub(crate) fn read_private_to_group(path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {
+    read_secret(path, 0o037)
+}
+
+fn read_secret(path: &Path, refused_bits: u32) -> Result<Zeroizing<Vec<u8>>, StartError> {
     let failed = |error| StartError::file(path, &error);
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & refused_bits != 0 {
         let path = path.display();
         return Err(StartError::Usage(format!(
             "{path} can be read by others (mode {mode:03o}); make it private with chmod 600 {path}"

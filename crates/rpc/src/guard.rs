@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bulkhead_model::{ErrorKind, Region};
@@ -5,11 +6,12 @@ use futures_util::future::BoxFuture;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use tonic::metadata::MetadataValue;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::ERROR_KIND_HEADER;
+use crate::connect::Lanes;
+use crate::trace::{TRACEPARENT, traceparent_header};
 
 /// The metadata key that carries the region's name on every request and every answer.
 pub const REGION_HEADER: &str = "bulkhead-region";
@@ -85,13 +87,19 @@ where
 /// A channel that marks requests with its region and takes answers of no other.
 #[derive(Clone, Debug)]
 pub(crate) struct RegionChannel {
-    inner: Channel,
+    lanes: Lanes,
     region: Region,
 }
 
 impl RegionChannel {
-    pub(crate) fn new(inner: Channel, region: Region) -> Self {
-        Self { inner, region }
+    pub(crate) fn new(lanes: Lanes, region: Region) -> Self {
+        Self { lanes, region }
+    }
+
+    /// Makes sure that there is a connection. `Unavailable`.
+    pub(crate) async fn reach(&self) -> bulkhead_model::Result<()> {
+        let reached = self.lanes.channel().await;
+        reached.map(|_| ()).map_err(|_| ErrorKind::Unavailable.with("the service cannot be reached"))
     }
 }
 
@@ -100,16 +108,23 @@ impl Service<Request<tonic::body::Body>> for RegionChannel {
     type Error = tonic::transport::Error;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Which lane a call takes is decided, and waited for, in the call.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
-        let own = self.region;
+        let (own, lanes) = (self.region, self.lanes.clone());
         mark(own, request.headers_mut());
-        let answer = self.inner.call(request);
+        if let Some(traceparent) = traceparent_header() {
+            request.headers_mut().insert(TRACEPARENT, traceparent);
+        }
         Box::pin(async move {
-            let answer = answer.await?;
+            let Ok(mut channel) = lanes.channel().await else {
+                return Ok(Status::unavailable("the service cannot be reached").into_http());
+            };
+            poll_fn(|context| channel.poll_ready(context)).await?;
+            let answer = channel.call(request).await?;
             if is_of(own, answer.headers()) {
                 return Ok(answer);
             }

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// How long opening a connection may take.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long a caller may take for its handshake.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Most handshakes at a time on one listener; further connections wait to be accepted.
+pub const HANDSHAKES_MAX: usize = 256;
+
 /// How long one unary call, the opening of a stream or the answer to one publish may take.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 

@@ -1,20 +1,24 @@
 use std::sync::Arc;
 
-use bulkhead_api::{AuthApi, RouterApi};
+use bulkhead_api::{AttachmentApi, AuthApi, RouterApi};
 use bulkhead_model::{ErrorKind, Region, Result};
 use bulkhead_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
+use crate::accept::accept;
+use crate::identity::Identity;
 use crate::limits::{
     CONNECTION_STREAMS_MAX, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_LIMIT, STOP_LIMIT, STREAM_WINDOW_BYTES,
 };
-use crate::{AuthServer, RegionGuard, RouterServer, StorageServer};
+use crate::permissions::CallGuard;
+use crate::trace::TraceCalls;
+use crate::{AttachmentServer, AuthServer, RegionGuard, RouterServer, StorageServer};
 
-/// Serves one service trait over gRPC until it is told to stop.
+/// Serves one service trait over gRPC until it is told to stop: to the services of its region, and to each only what
+/// [`crate::permissions`] says.
 pub struct RpcServer {
     region: Region,
     routes: Routes,
@@ -38,10 +42,27 @@ impl RpcServer {
         Self { region, routes: Routes::new(StorageServer::service(store)), stop }
     }
 
-    /// Accepts connections of `listener`; returns when it was stopped and its calls are answered, or given up after
-    /// [`STOP_LIMIT`].
-    pub async fn serve(self, listener: TcpListener) -> Result<()> {
+    /// Serves attachments too; they belong to the storage service.
+    pub fn with_attachments(mut self, api: Arc<dyn AttachmentApi>) -> Self {
+        self.routes = self.routes.add_service(AttachmentServer::service(api));
+        self
+    }
+
+    /// Accepts connections of `listener` as `identity`; returns when it was stopped and its calls are answered, or given
+    /// up after [`STOP_LIMIT`]. `InvalidArgument` for an identity of another region, and for one without certificates on
+    /// an address that others than this machine can reach.
+    pub async fn serve(self, listener: TcpListener, identity: &Identity) -> Result<()> {
         let Self { region, routes, stop } = self;
+        if identity.region() != region {
+            return Err(ErrorKind::InvalidArgument.with("the identity is another region's"));
+        }
+        let address = listener
+            .local_addr()
+            .map_err(|error| ErrorKind::Unavailable.with(format!("the listener has no address: {error}")))?;
+        if !identity.allows(address) {
+            let wrong = format!("{address} cannot be served without certificates: it is no loopback address");
+            return Err(ErrorKind::InvalidArgument.with(wrong));
+        }
         let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEP_ALIVE_LIMIT))
@@ -49,9 +70,11 @@ impl RpcServer {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(4 * STREAM_WINDOW_BYTES)
             .layer(RegionGuard::new(region))
+            .layer(CallGuard)
+            .layer(TraceCalls)
             .add_routes(routes)
             .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                accept(listener, identity.clone(), stop.clone()),
                 stop.clone().cancelled_owned(),
             );
         let give_up = async {

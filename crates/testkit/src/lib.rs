@@ -6,12 +6,18 @@
 
 mod cassandra;
 mod cassandra_jars;
+mod certificates;
 mod files;
 mod process;
+mod redis;
 mod region;
 mod roles;
+mod s3;
 
 pub use cassandra::Cassandra;
+pub use certificates::Certificates;
 pub use files::files_that_contain;
 pub use process::Process;
+pub use redis::{RedisCluster, RedisOptions, RedisServer, RedisTls};
 pub use region::{App, Composition, TestRegion, User};
+pub use s3::S3Server;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::Process;
+use crate::{Certificates, Process};
 
 /// The order of start; a stop goes the other way round.
 const ROLES: [&str; 4] = ["storage", "auth", "router", "gateway"];
 
-/// Starts the four roles on the data that `bulkhead dev` left in `folder/data`, with clients at `port`.
+/// Starts the four roles on the data that `bulkhead dev` left in `folder/data`, with clients at `port` and certificates of
+/// the region's own authority.
 pub(crate) fn start(
     binary: &Path,
     folder: &Path,
@@ -20,12 +21,9 @@ pub(crate) fn start(
     port: u16,
 ) -> Result<Vec<(&'static str, Process)>> {
     let [auth, router, storage] = free_ports()?;
-    let config = folder.join("roles.toml");
     let data = folder.join("data");
-    std::fs::write(
-        &config,
-        format!(
-            r#"region = "{region}"
+    let settings = format!(
+        r#"region = "{region}"
 
 [log]
 filter = "debug"
@@ -45,22 +43,25 @@ data_dir = "{data}"
 region_key_file = "{data}/region.key"
 
 [endpoints.auth]
-url = "http://127.0.0.1:{auth}"
+url = "https://127.0.0.1:{auth}"
 region = "{region}"
 
 [endpoints.router]
-url = "http://127.0.0.1:{router}"
+url = "https://127.0.0.1:{router}"
 region = "{region}"
 
 [endpoints.storage]
-url = "http://127.0.0.1:{storage}"
+url = "https://127.0.0.1:{storage}"
 region = "{region}"
 "#,
-            data = data.display(),
-        ),
-    )?;
+        data = data.display(),
+    );
+    let certificates = Certificates::of(binary, &folder.join("certificates"), region)?;
     let mut processes = Vec::with_capacity(ROLES.len());
     for role in ROLES {
+        certificates.issue(role, &[])?;
+        let config = folder.join(format!("{role}.toml"));
+        std::fs::write(&config, format!("{settings}\n{}", certificates.section(role)))?;
         let arguments = [role.to_owned(), "--config".to_owned(), config.display().to_string()];
         processes.push((role, Process::start(binary, &arguments, &folder.join(format!("{role}.log")))?));
     }

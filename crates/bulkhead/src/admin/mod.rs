@@ -1,8 +1,12 @@
-//! `bulkhead admin`: the apps of a region and their tokens. An app's region is fixed when it is created; there is no
-//! command that changes it.
+//! `bulkhead admin`: the apps of a region and their tokens, the region's authority, and the report of where data can go.
+//! An app's region is fixed when it is created; there is no command that changes it.
 
 mod app;
+mod ca;
+mod ca_provision;
+mod migrate;
 mod reach;
+mod residency;
 mod token;
 
 use std::path::PathBuf;
@@ -24,9 +28,19 @@ pub(crate) struct AdminArguments {
 
 #[derive(Args)]
 struct ReachArguments {
-    /// Address of the auth service of a running region, like http://127.0.0.1:7101.
+    /// Address of the auth service of a running region, like https://127.0.0.1:7101. Needs the three files of a
+    /// certificate for the service "console"; a region without certificates is reached over http:// on loopback.
     #[arg(long, global = true, value_name = "URL", conflicts_with = "data_dir")]
     auth: Option<String>,
+    /// The region's authority, for --auth.
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The certificate, for --auth.
+    #[arg(long, global = true, value_name = "FILE")]
+    certificate_file: Option<PathBuf>,
+    /// The certificate's key, for --auth.
+    #[arg(long, global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// Data folder of a region of `bulkhead dev` that is not running.
     #[arg(long, global = true, value_name = "FOLDER", default_value = ".bulkhead")]
     data_dir: PathBuf,
@@ -46,6 +60,14 @@ enum AdminCommand {
     /// AccessToken2, as an app's back end builds it.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// The region's certificate authority and the certificates of its services.
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
+    /// Makes or updates the keyspace of the cql engine; nothing else changes a schema.
+    Migrate(migrate::MigrateArguments),
+    /// Every address that nodes are configured for and have dialled, with their regions; exit code 1 when one of them is
+    /// not of the node's region.
+    Residency(residency::ResidencyArguments),
 }
 
 /// Does one administrative thing.
@@ -53,5 +75,8 @@ pub(crate) async fn run(arguments: AdminArguments) -> Result<(), Failure> {
     match arguments.command {
         AdminCommand::App(command) => app::run(&arguments.reach, command).await,
         AdminCommand::Token(command) => token::run(&arguments.reach, command).await,
+        AdminCommand::Ca(command) => ca::run(&arguments.reach, command),
+        AdminCommand::Migrate(command) => migrate::run(arguments.reach.json, command).await,
+        AdminCommand::Residency(command) => residency::run(arguments.reach.json, command).await,
     }
 }

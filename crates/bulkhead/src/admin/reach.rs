@@ -3,8 +3,10 @@ use std::sync::Arc;
 
 use bulkhead_api::AuthApi;
 use bulkhead_auth::AuthSettings;
+use bulkhead_chassis::identity::{IdentityFiles, load};
 use bulkhead_chassis::{OsEntropy, SystemClock, region_key};
-use bulkhead_rpc::{AuthClient, connect};
+use bulkhead_rpc::identity::ServiceName;
+use bulkhead_rpc::{AuthClient, Identity, Service, connect};
 
 use super::ReachArguments;
 use crate::Failure;
@@ -20,7 +22,9 @@ impl Reached {
     /// Connects, or opens the folder.
     pub(super) async fn open(arguments: &ReachArguments) -> Result<Self, Failure> {
         if let Some(url) = &arguments.auth {
-            let peer = connect(arguments.region, url).map_err(|error| Failure::usage(error.to_string()))?;
+            let identity = identity(arguments)?;
+            let peer =
+                connect(&identity, Service::Auth, url).map_err(|error| Failure::usage(error.to_string()))?;
             return Ok(Self { auth: Arc::new(AuthClient::new(peer)), storage: None });
         }
         // `dev --regions all` keeps each region in a folder of its own.
@@ -48,5 +52,22 @@ impl Reached {
         if let Some(storage) = self.storage {
             storage.close().await;
         }
+    }
+}
+
+fn identity(arguments: &ReachArguments) -> Result<Identity, Failure> {
+    let files = (&arguments.ca_file, &arguments.certificate_file, &arguments.key_file);
+    match files {
+        (None, None, None) => Ok(Identity::insecure(arguments.region)),
+        (Some(authority), Some(certificate), Some(key)) => {
+            let files = IdentityFiles {
+                authority: authority.clone(),
+                certificate: certificate.clone(),
+                key: key.clone(),
+            };
+            let name = ServiceName { region: arguments.region, service: Service::Console };
+            Ok(load(files, name)?.0)
+        }
+        _ => Err(Failure::usage("--ca-file, --certificate-file and --key-file belong together")),
     }
 }

@@ -24,7 +24,8 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 
     node.ready(&listener)?;
     let stop_serving = CancellationToken::new();
-    let mut serving = tokio::spawn(RpcServer::auth(region, auth, stop_serving.clone()).serve(listener));
+    let server = RpcServer::auth(region, auth, stop_serving.clone());
+    let mut serving = node.serve(server, listener);
     node.until_stopped(&mut serving).await?;
     node.drain(async {
         stop_serving.cancel();

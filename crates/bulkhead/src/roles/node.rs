@@ -3,9 +3,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_chassis::{Config, Monitor, OsEntropy, Readiness, Role, SystemClock, lifecycle, telemetry, tls};
+use bulkhead_chassis::config::IdentityConfig;
+use bulkhead_chassis::residency::{DialledAddress, Residency, ResidencyReport};
+use bulkhead_chassis::telemetry::{self, Traces};
+use bulkhead_chassis::{Config, Monitor, OsEntropy, Readiness, Role, SystemClock, identity, lifecycle, tls};
 use bulkhead_model::{Clock, Entropy, ErrorKind, Result};
-use bulkhead_rpc::{AuthClient, Peer, RouterClient, StorageClient, connect};
+use bulkhead_rpc::identity::ServiceName;
+use bulkhead_rpc::{
+    AttachmentClient, AuthClient, Identity, Peer, RouterClient, RpcServer, Service, StorageClient, connect,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +32,10 @@ pub(super) struct Node {
     pub(super) entropy: Arc<dyn Entropy>,
     /// Cancelled by the first SIGINT or SIGTERM.
     pub(super) stop: CancellationToken,
-    readiness: Readiness,
+    /// What other services know this process by.
+    pub(super) identity: Identity,
+    pub(super) readiness: Readiness,
+    traces: Traces,
     /// Stops the monitor, last of all.
     _monitor: tokio_util::sync::DropGuard,
 }
@@ -35,14 +44,16 @@ impl Node {
     /// Reads the configuration and starts everything that is the same for every role; answers the role's listener too.
     pub(super) async fn start(role: Role, file: &Path) -> Result<(Self, TcpListener), Failure> {
         let config = Config::load(role, file)?;
-        telemetry::start_logs(config.log.format, &config.log.filter)?;
+        let traces = telemetry::start(&config.log, config.traces.as_ref(), role, config.region)?;
         tls::install_provider();
         let metrics = telemetry::start_metrics()?;
         let stop = lifecycle::stop_on_signals().map_err(|error| Failure::io(format!("signals: {error}")))?;
         let readiness = Readiness::default();
+        let identity = identify(role, &config)?;
+        let residency = residency(role, &config, &identity);
         let monitor_stop = CancellationToken::new();
         if let Some(address) = config.monitor {
-            let monitor = Monitor { readiness: readiness.clone(), metrics };
+            let monitor = Monitor { readiness: readiness.clone(), metrics, residency };
             let listener = listen(address, "monitor.listen").await?;
             tokio::spawn(monitor.serve(listener, monitor_stop.clone()));
         }
@@ -53,7 +64,9 @@ impl Node {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             stop,
+            identity,
             readiness,
+            traces,
             _monitor: monitor_stop.drop_guard(),
         };
         Ok((node, listener))
@@ -61,21 +74,43 @@ impl Node {
 
     /// The auth service of the region.
     pub(super) fn auth(&self) -> Result<Arc<AuthClient>, Failure> {
-        Ok(Arc::new(AuthClient::new(self.peer(&self.config.endpoints.auth)?)))
+        Ok(Arc::new(AuthClient::new(self.peer(Service::Auth, &self.config.endpoints.auth)?)))
     }
 
     /// The router of the region.
     pub(super) fn router(&self) -> Result<Arc<RouterClient>, Failure> {
-        Ok(Arc::new(RouterClient::new(self.peer(&self.config.endpoints.router)?)))
+        Ok(Arc::new(RouterClient::new(self.peer(Service::Router, &self.config.endpoints.router)?)))
     }
 
     /// The storage service of the region.
     pub(super) fn storage(&self) -> Result<Arc<StorageClient>, Failure> {
-        Ok(Arc::new(StorageClient::new(self.peer(&self.config.endpoints.storage)?)))
+        Ok(Arc::new(StorageClient::new(self.peer(Service::Storage, &self.config.endpoints.storage)?)))
     }
 
-    fn peer(&self, url: &str) -> Result<Peer, Failure> {
-        connect(self.config.region, url).map_err(|error| Failure::usage(error.to_string()))
+    /// The attachments of the region, which storage keeps.
+    pub(super) fn attachments(&self) -> Result<Arc<AttachmentClient>, Failure> {
+        Ok(Arc::new(AttachmentClient::new(self.peer(Service::Storage, &self.config.endpoints.storage)?)))
+    }
+
+    fn peer(&self, service: Service, addresses: &str) -> Result<Peer, Failure> {
+        let peer = connect(&self.identity, service, addresses);
+        let peer = peer.map_err(|error| Failure::usage(error.to_string()))?;
+        let watched = peer.clone();
+        self.readiness.depends_on(service.name(), move || {
+            let peer = watched.clone();
+            async move { peer.reach().await }
+        });
+        Ok(peer)
+    }
+
+    /// Serves gRPC under the node's identity.
+    pub(super) fn serve(
+        &self,
+        server: RpcServer,
+        listener: TcpListener,
+    ) -> tokio::task::JoinHandle<Result<()>> {
+        let identity = self.identity.clone();
+        tokio::spawn(async move { server.serve(listener, &identity).await })
     }
 
     /// Repeats a start as long as a service that it needs is not there yet.
@@ -128,12 +163,57 @@ impl Node {
     }
 
     /// Finishes the work within the configured time.
-    pub(super) async fn drain(&self, drain: impl Future<Output = ()>) -> Result<(), Failure> {
-        if lifecycle::drain_within(self.config.drain_limit, drain).await {
+    pub(super) async fn drain(self, drain: impl Future<Output = ()>) -> Result<(), Failure> {
+        let finished = lifecycle::drain_within(self.config.drain_limit, drain).await;
+        let traces = self.traces;
+        // Blocks for a moment; a failure was said.
+        let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
+        if finished {
             tracing::info!(role = self.role.name(), "stopped");
             Ok(())
         } else {
             Err(Failure::refused("the drain did not finish in time"))
         }
     }
+}
+
+fn identify(role: Role, config: &Config) -> Result<Identity, Failure> {
+    match &config.identity {
+        IdentityConfig::Insecure => {
+            tracing::warn!(
+                "identity.insecure is set: what passes between services is neither encrypted nor authenticated"
+            );
+            Ok(Identity::insecure(config.region))
+        }
+        IdentityConfig::Files(files) => {
+            let name = ServiceName { region: config.region, service: role.service() };
+            let (identity, reloader) = identity::load(files.clone(), name)?;
+            tokio::spawn(reloader.run());
+            Ok(identity)
+        }
+    }
+}
+
+fn residency(role: Role, config: &Config, identity: &Identity) -> Residency {
+    let name = ServiceName { region: config.region, service: role.service() };
+    let residency = Residency::new(ResidencyReport {
+        region: config.region.name().to_owned(),
+        process: role.name().to_owned(),
+        identity: (!identity.is_insecure()).then(|| name.to_string()),
+        configured: config.configured.clone(),
+        dialled: Vec::new(),
+    });
+    let identity = identity.clone();
+    residency.add_source(Box::new(move || {
+        let dialled = identity.dialled().into_iter().map(|dialled| DialledAddress {
+            service: dialled.service.name().to_owned(),
+            address: dialled.address.to_string(),
+            proven_region: dialled.proven_region.map(|region| region.name().to_owned()),
+            connected: dialled.connected,
+            failed: dialled.failed,
+            refused: dialled.refused.map(|refusal| refusal.reason().to_owned()),
+        });
+        dialled.collect()
+    }));
+    residency
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     node.ready(&listener)?;
     let stop_serving = CancellationToken::new();
     let server = RpcServer::router(region, router.clone(), stop_serving.clone());
-    let mut serving = tokio::spawn(server.serve(listener));
+    let mut serving = node.serve(server, listener);
     node.until_stopped(&mut serving).await?;
     node.drain(async {
         // The streams end only when what they carried is answered.

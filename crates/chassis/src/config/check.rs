@@ -8,6 +8,10 @@ use std::time::Duration;
 use bulkhead_model::Region;
 use serde::Deserialize;
 
+use super::engine::RawCql;
+use super::identity::RawIdentity;
+use super::objects::RawObjects;
+use super::traces::RawTelemetry;
 use super::{
     AuthLimits, Config, Endpoints, GatewayConfig, GatewayLimits, Log, RegionKeySource, Role, RouterLimits,
 };
@@ -29,13 +33,22 @@ pub(super) struct Raw {
     region: String,
     log: Log,
     monitor: RawListen,
+    telemetry: RawTelemetry,
     lifecycle: RawLifecycle,
+    identity: RawIdentity,
     gateway: RawGateway,
     homes: BTreeMap<String, String>,
     auth: RawAuth,
     router: RawRouter,
     storage: RawStorage,
     endpoints: RawEndpoints,
+}
+
+impl Raw {
+    /// The region as it is written.
+    pub(super) fn region(&self) -> &str {
+        &self.region
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,9 +88,12 @@ struct RawRouter {
 #[derive(Deserialize)]
 struct RawStorage {
     listen: String,
+    engine: String,
+    cql: RawCql,
     data_dir: String,
     region_key_file: String,
     region_key: String,
+    objects: RawObjects,
 }
 
 #[derive(Deserialize)]
@@ -108,12 +124,16 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
         "" => None,
         listen => check.address("monitor.listen", listen),
     };
-    let endpoints = check.endpoints(role, region, &raw.endpoints);
+    let endpoints = check.endpoints(role, region, &raw.endpoints, raw.identity.insecure);
+    let identity = check.identity(role, raw.identity, listen);
+    let traces = check.telemetry(region, &raw.telemetry);
     let homes = check.homes(region, &raw.homes);
     let gateway = check.gateway(role, raw.gateway);
     let auth = check.auth(role, raw.auth.limits);
     let router = check.router(role, raw.router.limits);
     let region_key = check.region_key(role, &raw.storage);
+    let engine = check.engine(role, region, &raw.storage.engine, raw.storage.cql);
+    let objects = check.objects(role, region, raw.storage.objects, &raw.storage.data_dir);
     if raw.storage.data_dir.is_empty() {
         check.problem("storage.data_dir", "must not be empty");
     }
@@ -121,24 +141,29 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
         region: region?,
         log: raw.log,
         monitor,
+        traces,
         drain_limit: Duration::from_millis(raw.lifecycle.drain_limit_ms),
         listen: listen?,
+        identity: identity?,
+        configured: Vec::new(),
         gateway,
         auth,
         router,
         homes,
         data_dir: PathBuf::from(raw.storage.data_dir),
         region_key,
+        engine,
+        objects,
         endpoints,
     })
 }
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     problems: &'a mut Vec<String>,
 }
 
 impl Check<'_> {
-    fn problem(&mut self, key: &str, what: &str) {
+    pub(super) fn problem(&mut self, key: &str, what: &str) {
         self.problems.push(format!("{key}: {what}"));
     }
 
@@ -165,7 +190,13 @@ impl Check<'_> {
     }
 
     /// Every endpoint that is given states its region, and it is the node's (design: region pinning, layer 1).
-    fn endpoints(&mut self, role: Role, own: Option<Region>, raw: &RawEndpoints) -> Endpoints {
+    fn endpoints(
+        &mut self,
+        role: Role,
+        own: Option<Region>,
+        raw: &RawEndpoints,
+        insecure: bool,
+    ) -> Endpoints {
         for (service, endpoint) in
             [(Role::Auth, &raw.auth), (Role::Router, &raw.router), (Role::Storage, &raw.storage)]
         {
@@ -176,9 +207,7 @@ impl Check<'_> {
                 }
                 continue;
             }
-            if !endpoint.url.starts_with("http://") {
-                self.problem(&format!("{key}.url"), "must have the form http://host:port");
-            }
+            self.service_addresses(&format!("{key}.url"), &endpoint.url, insecure);
             let key = format!("{key}.region");
             match endpoint.region.parse::<Region>() {
                 Err(_) => self.problem(&key, "must state the region of the endpoint"),
@@ -240,6 +269,8 @@ impl Check<'_> {
                 &[
                     ("login_limit_ms", limits.login_limit_ms),
                     ("request_limit_ms", limits.request_limit_ms),
+                    ("attachment_bytes_max", limits.attachment_bytes_max),
+                    ("transfer_limit_ms", limits.transfer_limit_ms),
                     ("connections_max", limits.connections_max as u64),
                     ("body_bytes_max", limits.body_bytes_max as u64),
                     ("app_rate_per_s", limits.app_rate_per_s.into()),
@@ -331,7 +362,7 @@ impl Check<'_> {
     }
 }
 
-fn is_web_address(url: &str) -> bool {
+pub(super) fn is_web_address(url: &str) -> bool {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
 }

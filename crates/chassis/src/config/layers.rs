@@ -1,7 +1,7 @@
 //! The layers of the configuration, each compared with the defaults before they are merged.
 
 use figment::providers::{Format, Toml};
-use figment::value::{Dict, Map, Value};
+use figment::value::{Dict, Map, Num, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use super::DEFAULTS;
@@ -10,15 +10,15 @@ use super::check::Raw;
 const ENVIRONMENT_PREFIX: &str = "BULKHEAD_";
 
 /// Keys that hold a secret and may come from the environment alone.
-const ENVIRONMENT_ONLY: &[&str] = &["storage.region_key"];
+const ENVIRONMENT_ONLY: &[&str] = &["storage.cql.password", "storage.objects.secret_key", "storage.region_key"];
 
-/// Merges the layers; what is wrong in one is left out of it and told in `problems`.
+/// Merges the layers, to typed values and to the same values as they are; what is wrong in one is left out of it and told in `problems`.
 pub(super) fn merge(
     file_name: &str,
     file: &str,
     environment: impl IntoIterator<Item = (String, String)>,
     problems: &mut Vec<String>,
-) -> Option<Raw> {
+) -> Option<(Raw, Dict)> {
     let defaults: Dict = Figment::from(Toml::string(DEFAULTS))
         .extract()
         .expect("the embedded defaults are TOML, which a test reads");
@@ -33,8 +33,8 @@ pub(super) fn merge(
     let figment = Figment::from(Layer("defaults", defaults))
         .merge(Layer("file", file))
         .merge(Layer("environment", environment));
-    match figment.extract() {
-        Ok(raw) => Some(raw),
+    match figment.extract().and_then(|raw| Ok((raw, figment.extract()?))) {
+        Ok(merged) => Some(merged),
         Err(errors) => {
             problems
                 .extend(errors.into_iter().map(|error| format!("{}: {}", error.path.join("."), error.kind)));
@@ -108,10 +108,24 @@ fn read_environment(
         let known = Value::from(defaults.clone()).find(&key);
         let value = match known {
             Some(Value::String(..)) => Value::from(text),
+            Some(Value::Num(_, Num::F64(_))) => match text.parse::<f64>() {
+                Ok(number) => Value::from(number),
+                Err(_) => {
+                    problems.push(format!("{key}: must be a number (in {variable})"));
+                    continue;
+                }
+            },
             Some(Value::Num(..)) => match text.parse::<u64>() {
                 Ok(number) => Value::from(number),
                 Err(_) => {
                     problems.push(format!("{key}: must be a number (in {variable})"));
+                    continue;
+                }
+            },
+            Some(Value::Bool(..)) => match text.parse::<bool>() {
+                Ok(is) => Value::from(is),
+                Err(_) => {
+                    problems.push(format!("{key}: must be true or false (in {variable})"));
                     continue;
                 }
             },

@@ -3,8 +3,13 @@
 //! `deploy/config/default.toml` is embedded, lists every key and is the reference: a key that it does not have is
 //! refused, and a value must be of the kind that it has there. Every problem is reported, not only the first.
 
+mod addresses;
 mod check;
+mod engine;
+mod identity;
 mod layers;
+mod objects;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,11 +17,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bulkhead_model::Region;
+use bulkhead_rpc::Service;
 use serde::Deserialize;
 
 use crate::StartError;
 use crate::region_key::RegionKeyBytes;
 use crate::tls::TlsFiles;
+pub use addresses::{ConfiguredAddress, Purpose};
+pub use engine::{CqlConfig, EngineConfig, PasswordSource};
+pub use identity::IdentityConfig;
+pub use objects::{ObjectsConfig, ObjectsPlace, SecretKeySource};
+pub use traces::TracesConfig;
 
 /// Every key with its default and its explanation.
 pub const DEFAULTS: &str = include_str!("../../../../deploy/config/default.toml");
@@ -47,10 +58,20 @@ impl Role {
     /// The services that a process of this role calls (design: five kinds of process).
     fn needs(self) -> &'static [Role] {
         match self {
-            Role::Gateway => &[Role::Auth, Role::Router],
+            Role::Gateway => &[Role::Auth, Role::Router, Role::Storage],
             Role::Auth => &[Role::Storage],
             Role::Router => &[Role::Auth, Role::Storage],
             Role::Storage => &[],
+        }
+    }
+
+    /// What its certificate says it is.
+    pub fn service(self) -> Service {
+        match self {
+            Role::Gateway => Service::Gateway,
+            Role::Auth => Service::Auth,
+            Role::Router => Service::Router,
+            Role::Storage => Service::Storage,
         }
     }
 }
@@ -61,9 +82,15 @@ pub struct Config {
     pub log: Log,
     /// Where operators ask; `None` for nowhere.
     pub monitor: Option<SocketAddr>,
+    /// Where traces go; `None` when they are off.
+    pub traces: Option<TracesConfig>,
     pub drain_limit: Duration,
     /// The listen address of the role.
     pub listen: SocketAddr,
+    /// How the other services know the node.
+    pub identity: IdentityConfig,
+    /// Every address that the configuration names, whether this role uses it or not.
+    pub configured: Vec<ConfiguredAddress>,
     pub gateway: GatewayConfig,
     pub auth: AuthLimits,
     pub router: RouterLimits,
@@ -72,6 +99,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the region key comes from; `None` for every role but storage.
     pub region_key: Option<RegionKeySource>,
+    /// Where rows are kept; `None` for every role but storage.
+    pub engine: Option<EngineConfig>,
+    /// Where attachments are kept; `None` for every role but storage.
+    pub objects: Option<ObjectsConfig>,
     /// Addresses of the services that the role needs; each was said to be of this region.
     pub endpoints: Endpoints,
 }
@@ -107,6 +138,8 @@ pub struct GatewayLimits {
     pub connections_max: usize,
     pub body_bytes_max: usize,
     pub request_limit_ms: u64,
+    pub attachment_bytes_max: u64,
+    pub transfer_limit_ms: u64,
     pub app_rate_per_s: u32,
     pub address_rate_per_s: u32,
     pub frame_rate_per_s: u32,
@@ -145,7 +178,8 @@ pub enum RegionKeySource {
     Environment(RegionKeyBytes),
 }
 
-/// `http://host:port` of each service; empty when the role does not need it.
+/// `https://host:port` of each service, or several with commas between them (`http://` without certificates); empty when
+/// the role does not need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     pub auth: String,
@@ -170,11 +204,29 @@ impl Config {
     ) -> Result<Self, StartError> {
         let mut problems = Vec::new();
         let merged = layers::merge(file_name, file, environment, &mut problems);
-        let config = merged.and_then(|raw| check::check(role, raw, &mut problems));
+        let config = merged.and_then(|(raw, values)| {
+            let mut config = check::check(role, raw, &mut problems)?;
+            config.configured = addresses::addresses_in(&values);
+            Some(config)
+        });
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(StartError::Usage(format!("the configuration is wrong:\n  {}", problems.join("\n  ")))),
         }
+    }
+}
+
+/// The region and every address of a configuration file and the process's environment, for whoever asks what a node would
+/// call, of any role. `Io` when the file cannot be read, `Usage` when it does not read as a configuration.
+pub fn addresses_of(file: &Path) -> Result<(String, Vec<ConfiguredAddress>), StartError> {
+    let text = std::fs::read_to_string(file).map_err(|error| StartError::file(file, &error))?;
+    let mut problems = Vec::new();
+    let merged = layers::merge(&file.display().to_string(), &text, std::env::vars(), &mut problems);
+    match merged {
+        Some((raw, values)) if problems.is_empty() => {
+            Ok((raw.region().to_owned(), addresses::addresses_in(&values)))
+        }
+        _ => Err(StartError::Usage(format!("the configuration is wrong:\n  {}", problems.join("\n  ")))),
     }
 }
 

@@ -14,7 +14,10 @@ use bulkhead_proto::records::{App, User};
 use bulkhead_rpc::{AuthClient, RpcServer};
 
 /// Fails `authenticate` with the kind that the token names, and fills a user's name into what answers one.
-struct EchoAuth;
+pub(crate) struct EchoAuth {
+    /// The version of the apps that `find_app` answers.
+    pub(crate) version: u64,
+}
 
 #[async_trait]
 impl AuthApi for EchoAuth {
@@ -34,7 +37,7 @@ impl AuthApi for EchoAuth {
     }
 
     async fn find_app(&self, _: FindAppRequest) -> Result<App> {
-        Ok(App { version: 4, ..Default::default() })
+        Ok(App { version: self.version, ..Default::default() })
     }
 
     async fn show_app(&self, _: FindAppRequest) -> Result<App> {
@@ -91,7 +94,8 @@ impl AuthApi for EchoAuth {
 }
 
 async fn serve() -> (Serving, AuthClient) {
-    let serving = Serving::start(|stop| RpcServer::auth(REGION, Arc::new(EchoAuth), stop)).await;
+    let serving =
+        Serving::start(|stop| RpcServer::auth(REGION, Arc::new(EchoAuth { version: 4 }), stop)).await;
     let client = AuthClient::new(serving.peer(REGION));
     (serving, client)
 }
@@ -143,7 +147,9 @@ async fn a_service_that_is_not_there_is_unavailable_and_is_found_when_it_comes()
     serving.stop().await;
     let error = client.find_app(FindAppRequest::default()).await.unwrap_err();
     assert_eq!(error, ErrorKind::Unavailable.into());
-    let serving = Serving::start_on(address, |stop| RpcServer::auth(REGION, Arc::new(EchoAuth), stop)).await;
+    let serving =
+        Serving::start_on(address, |stop| RpcServer::auth(REGION, Arc::new(EchoAuth { version: 4 }), stop))
+            .await;
     assert_eq!(client.find_app(FindAppRequest::default()).await.unwrap().version, 4);
     serving.stop().await;
 }

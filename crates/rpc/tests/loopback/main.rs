@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
+mod attachments;
 mod auth;
+mod certificates;
+mod handshakes;
+mod instances;
+mod permissions;
 mod region_guard;
 mod router;
 mod storage;

@@ -12,7 +12,7 @@ use bulkhead_proto::router::{
     Page, PresenceList, PresenceRequest, PublishRequest, Published, PullRequest, SessionRequest,
     UnreadQueues, UserRequest,
 };
-use bulkhead_rpc::{Peer, RouterClient, RpcServer, connect};
+use bulkhead_rpc::{Identity, Peer, RouterClient, RpcServer, Service, connect};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -40,15 +40,31 @@ impl Serving {
         address: SocketAddr,
         server: impl FnOnce(CancellationToken) -> RpcServer,
     ) -> Self {
+        Self::start_as(&Identity::insecure(REGION), address, server).await
+    }
+
+    pub(crate) async fn start_as(
+        identity: &Identity,
+        address: SocketAddr,
+        server: impl FnOnce(CancellationToken) -> RpcServer,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let stop = CancellationToken::new();
         let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(server(stop.clone()).serve(listener));
+        let (server, identity) = (server(stop.clone()), identity.clone());
+        let task = tokio::spawn(async move { server.serve(listener, &identity).await });
         Self { address, stop, task }
     }
 
+    /// The way to it without certificates, as a process of `region`.
     pub(crate) fn peer(&self, region: Region) -> Peer {
-        connect(region, &format!("http://{}", self.address)).unwrap()
+        let address = format!("http://{}", self.address);
+        connect(&Identity::insecure(region), Service::Router, &address).unwrap()
+    }
+
+    /// The way to it with certificates.
+    pub(crate) fn peer_as(&self, identity: &Identity, service: Service) -> Peer {
+        connect(identity, service, &format!("https://{}", self.address)).unwrap()
     }
 
     /// A generated client, without the region guard of the crate's own clients.

@@ -1,0 +1,167 @@
+//! Every address that a configuration names, with the region it is said to be in, for the residency report.
+
+use figment::value::{Dict, Value};
+use serde::{Deserialize, Serialize};
+
+/// Keys whose values are addresses, in a section that states its region.
+const ADDRESS_KEYS: &[&str] = &[
+    "address",
+    "addresses",
+    "endpoint",
+    "nodes",
+    "otlp_endpoint",
+    "contact_points",
+    "servers",
+    "shards",
+    "url",
+    "urls",
+];
+
+/// The section of what is told to clients of other regions' apps.
+const HOMES: &str = "homes";
+
+/// One address of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfiguredAddress {
+    /// The full key, like `endpoints.auth.url`.
+    pub setting: String,
+    /// Without user names and passwords.
+    pub address: String,
+    /// The region that is stated for it; empty when none is.
+    pub region: String,
+    pub purpose: Purpose,
+}
+
+/// What an address is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The node connects to it.
+    Called,
+    /// The node only tells it to clients, whose apps live there.
+    ToldToClients,
+}
+
+/// Walks the merged configuration: a section with a `region` and an address is an endpoint. Sorted by setting.
+pub(super) fn addresses_in(merged: &Dict) -> Vec<ConfiguredAddress> {
+    let mut found = Vec::new();
+    for (name, value) in merged {
+        if name == HOMES {
+            told(value, &mut found);
+        } else {
+            called(name, value, &mut found);
+        }
+    }
+    found
+}
+
+fn told(homes: &Value, found: &mut Vec<ConfiguredAddress>) {
+    let Value::Dict(_, homes) = homes else { return };
+    for (region, address) in homes {
+        for address in texts(address) {
+            found.push(ConfiguredAddress {
+                setting: format!("{HOMES}.{region}"),
+                address: without_credentials(address),
+                region: region.clone(),
+                purpose: Purpose::ToldToClients,
+            });
+        }
+    }
+}
+
+fn called(key: &str, value: &Value, found: &mut Vec<ConfiguredAddress>) {
+    match value {
+        Value::Dict(_, section) => {
+            if let Some(Value::String(_, region)) = section.get("region") {
+                for name in ADDRESS_KEYS {
+                    for address in section.get(*name).into_iter().flat_map(texts) {
+                        found.push(ConfiguredAddress {
+                            setting: format!("{key}.{name}"),
+                            address: without_credentials(address),
+                            region: region.clone(),
+                            purpose: Purpose::Called,
+                        });
+                    }
+                }
+            }
+            for (name, value) in section {
+                called(&format!("{key}.{name}"), value, found);
+            }
+        }
+        Value::Array(_, values) => {
+            for (index, value) in values.iter().enumerate() {
+                called(&format!("{key}[{index}]"), value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The texts of a value: one, several with commas between them, or a list.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(_, text) => {
+            text.split(',').map(str::trim).filter(|address| !address.is_empty()).collect()
+        }
+        Value::Array(_, values) => values.iter().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn without_credentials(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match authority.rsplit_once('@') {
+        Some((credentials, _)) => format!("{scheme}://{}", &rest[credentials.len() + 1..]),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use figment::Figment;
+    use figment::providers::{Format, Toml};
+
+    use super::*;
+
+    #[test]
+    fn every_section_with_a_region_and_an_address_is_found_without_its_credentials() {
+        let file = r#"
+            region = "singapore"
+            [homes]
+            frankfurt = "https://fra.example.com"
+            virginia = ""
+            [endpoints.auth]
+            url = "https://a:1, https://b:2"
+            region = "singapore"
+            [endpoints.router]
+            url = ""
+            region = ""
+            [bus]
+            region = "frankfurt"
+            urls = ["redis://user:pass@r:1/0", "redis://r:2"]
+            [[shards]]
+            url = "redis://c:3"
+            region = "virginia"
+        "#;
+        let merged: Dict = Figment::from(Toml::string(file)).extract().unwrap();
+        let found: Vec<_> = addresses_in(&merged)
+            .into_iter()
+            .map(|found| (found.setting, found.address, found.region, found.purpose))
+            .collect();
+        let row = |setting: &str, address: &str, region: &str, purpose| {
+            (setting.to_owned(), address.to_owned(), region.to_owned(), purpose)
+        };
+        assert_eq!(
+            found,
+            [
+                row("bus.urls", "redis://r:1/0", "frankfurt", Purpose::Called),
+                row("bus.urls", "redis://r:2", "frankfurt", Purpose::Called),
+                row("endpoints.auth.url", "https://a:1", "singapore", Purpose::Called),
+                row("endpoints.auth.url", "https://b:2", "singapore", Purpose::Called),
+                row("homes.frankfurt", "https://fra.example.com", "frankfurt", Purpose::ToldToClients),
+                row("shards[0].url", "redis://c:3", "virginia", Purpose::Called),
+            ]
+        );
+    }
+}
