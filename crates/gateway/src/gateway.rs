@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use bulkhead_api::{AuthApi, RouterApi};
+use bulkhead_api::{AttachmentApi, AuthApi, RouterApi};
 use bulkhead_model::{Clock, Entropy, Region, Result};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,7 @@ pub struct Dependencies {
     pub region: Region,
     pub auth: Arc<dyn AuthApi>,
     pub router: Arc<dyn RouterApi>,
+    pub attachments: Arc<dyn AttachmentApi>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }
@@ -31,6 +32,7 @@ pub struct Gateway {
     pub(crate) region: Region,
     pub(crate) auth: Arc<dyn AuthApi>,
     pub(crate) router: Arc<dyn RouterApi>,
+    pub(crate) attachments: Arc<dyn AttachmentApi>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: GatewaySettings,
@@ -39,6 +41,8 @@ pub struct Gateway {
     /// The sessions that are logged in.
     pub(crate) hub: Arc<Hub>,
     pub(crate) attachment: Attachment,
+    /// Attachments on their way in and out.
+    pub(crate) transfers: Arc<rest::Transfers>,
     /// Set once, by the drain.
     pub(crate) stopping: CancellationToken,
     /// Every connection and socket.
@@ -58,19 +62,21 @@ impl Gateway {
 
     /// A gateway that is not attached to its router yet.
     pub(crate) fn new(dependencies: Dependencies, settings: GatewaySettings) -> Arc<Self> {
-        let Dependencies { region, auth, router, clock, entropy } = dependencies;
+        let Dependencies { region, auth, router, attachments, clock, entropy } = dependencies;
         let name = format!("gateway-{:016x}", entropy.next_u64());
         let stopping = CancellationToken::new();
         Arc::new(Self {
             region,
             auth,
             router,
+            attachments,
             clock,
             entropy,
             name,
             hub: Arc::new(Hub::new(settings.outbox_bytes_max)),
             attachment: Attachment::new(&stopping),
             settings,
+            transfers: Arc::default(),
             stopping,
             tasks: TaskTracker::new(),
             meters: Meters::new(),

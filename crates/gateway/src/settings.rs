@@ -19,6 +19,10 @@ pub struct GatewaySettings {
     pub body_bytes_max: usize,
     /// A REST call that takes longer is answered 408, in milliseconds.
     pub request_limit_ms: u64,
+    /// Largest attachment, in bytes (features.md §7.2).
+    pub attachment_bytes_max: u64,
+    /// An upload or download of an attachment that takes longer is ended, in milliseconds (msync.md §7: SDKs wait 300 s).
+    pub transfer_limit_ms: u64,
     /// REST calls a second for one app, where the app has no rate of its own (features.md §7.3).
     pub app_rate_per_s: u32,
     /// REST calls a second from one client address.
@@ -40,6 +44,8 @@ impl GatewaySettings {
             connections_max: 100_000,
             body_bytes_max: 1024 * 1024,
             request_limit_ms: 14_000,
+            attachment_bytes_max: 10 * 1024 * 1024,
+            transfer_limit_ms: 300_000,
             app_rate_per_s: 100,
             address_rate_per_s: 200,
             frame_rate_per_s: 1000,

@@ -3,9 +3,13 @@
 //! It is the storage port around the storage port: callers write values, the engine gets sealed ones. On the way it
 //! decides how long a row is kept, from the table's retention class and the app's plan. Keys are data of the engine too,
 //! wrapped by the region key, in a table that no caller can name.
+//!
+//! Attachments are its second half ([`AttachmentService`]): files in an object store, sealed with the same keys.
 
+mod attachments;
 mod keyring;
 mod retention;
 mod service;
 
+pub use attachments::{AttachmentService, AttachmentSettings, ObjectPlace, S3Place};
 pub use service::StorageService;

@@ -40,6 +40,19 @@ impl StorageService {
         self.keyring.rotate(scope).await
     }
 
+    pub(crate) fn region(&self) -> Region {
+        self.region
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Milliseconds that a new row of the table lives; `None` for ever.
+    pub(crate) async fn life_ms(&self, table: &Table, scope: Scope) -> Result<Option<u64>> {
+        self.retentions.life_ms(table, scope, self).await
+    }
+
     /// The sealed form of one row, and how long it lives.
     async fn sealed_put(&self, put: Put) -> Result<Put> {
         let key = self.keyring.sealing(put.key.scope, 1).await?;

@@ -22,7 +22,7 @@ export class Profile {
   }
 }
 
-// XMLHttpRequest on fetch: the asynchronous text requests that the packages make.
+// XMLHttpRequest on fetch: the asynchronous requests that the packages make, for text or for a Blob.
 class XMLHttpRequest extends EventTarget {
   readyState = 0;
   status = 0;
@@ -71,10 +71,13 @@ class XMLHttpRequest extends EventTarget {
       body: this.#method === 'GET' ? undefined : (body ?? undefined),
       signal: AbortSignal.any(signals),
     });
-    const text = await answer.text();
     this.status = answer.status;
-    this.responseText = text;
-    this.response = text;
+    if (this.responseType === 'blob') {
+      this.response = await answer.blob();
+    } else {
+      this.responseText = await answer.text();
+      this.response = this.responseText;
+    }
     this.#step(4);
     this.dispatchEvent(new Event('load'));
   }
@@ -82,6 +85,29 @@ class XMLHttpRequest extends EventTarget {
   #step(state) {
     this.readyState = state;
     this.onreadystatechange?.(new Event('readystatechange'));
+  }
+}
+
+// FileReader on Blob: the two ways in which the packages read one.
+class FileReader extends EventTarget {
+  result = null;
+  onload = null;
+  onerror = null;
+
+  readAsText(blob) {
+    this.#read(blob.text());
+  }
+
+  readAsArrayBuffer(blob) {
+    this.#read(blob.arrayBuffer());
+  }
+
+  async #read(reading) {
+    this.result = await reading;
+    const event = new Event('load');
+    Object.defineProperty(event, 'target', { value: this });
+    this.onload?.(event);
+    this.dispatchEvent(new Event('loadend'));
   }
 }
 
@@ -101,6 +127,7 @@ const globals = {
   self: globalThis,
   WebSocket,
   XMLHttpRequest,
+  FileReader,
   location: { protocol: 'http:', host: 'localhost', hostname: 'localhost', href: 'http://localhost/' },
   navigator: { userAgent: 'Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0', onLine: true },
   document: Object.assign(new Target(), { cookie: '', domain: 'localhost', hidden: false }),

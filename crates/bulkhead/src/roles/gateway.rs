@@ -1,12 +1,11 @@
 use std::path::Path;
 
 use bulkhead_chassis::{Config, Role, tls};
-use bulkhead_gateway::GatewaySettings;
+use bulkhead_gateway::{Dependencies, Gateway, GatewaySettings};
 use tokio::net::TcpListener;
 
 use super::node::Node;
 use crate::Failure;
-use crate::compose::start_gateway;
 use crate::listen::address_of;
 
 /// Runs the gateway until told to stop.
@@ -15,11 +14,18 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let region = node.config.region;
     let certificate = node.config.gateway.tls.as_ref().map(tls::server_config).transpose()?;
     let settings = settings(&node.config, &listener)?;
-    let (auth, router) = (node.auth()?, node.router()?);
+    let (auth, router, attachments) = (node.auth()?, node.router()?, node.attachments()?);
     let gateway = node
         .with_peers(|| {
-            let (clock, entropy) = (node.clock.clone(), node.entropy.clone());
-            start_gateway(region, auth.clone(), router.clone(), settings.clone(), clock, entropy)
+            let dependencies = Dependencies {
+                region,
+                auth: auth.clone(),
+                router: router.clone(),
+                attachments: attachments.clone(),
+                clock: node.clock.clone(),
+                entropy: node.entropy.clone(),
+            };
+            Gateway::start(dependencies, settings.clone())
         })
         .await?;
 
@@ -45,6 +51,8 @@ fn settings(config: &Config, listener: &TcpListener) -> Result<GatewaySettings, 
         connections_max: limits.connections_max,
         body_bytes_max: limits.body_bytes_max,
         request_limit_ms: limits.request_limit_ms,
+        attachment_bytes_max: limits.attachment_bytes_max,
+        transfer_limit_ms: limits.transfer_limit_ms,
         app_rate_per_s: limits.app_rate_per_s,
         address_rate_per_s: limits.address_rate_per_s,
         frame_rate_per_s: limits.frame_rate_per_s,

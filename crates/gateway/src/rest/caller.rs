@@ -36,6 +36,14 @@ impl Caller {
         }
     }
 
+    /// The user whose token it is; `None` for app privilege.
+    pub(super) fn username(&self) -> Option<&str> {
+        match &self.privilege {
+            Privilege::App => None,
+            Privilege::User { username, .. } => Some(username),
+        }
+    }
+
     /// App privilege or the user itself (named by username or registration UUID), or 401: a user token learns nothing
     /// about another user, not even whether there is one (server-sdk.md B).
     pub(super) fn require_app_or_self(&self, user: &str) -> Result<(), RestError> {

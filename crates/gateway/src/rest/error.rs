@@ -187,6 +187,9 @@ fn row(kind: ErrorKind) -> Row {
         ChannelNotFound => {
             (404, "resource_not_found", "ResourceNotFoundException", Some("do not find this group"), None)
         }
+        ChannelExists => (400, "illegal_argument", "java.lang.IllegalArgumentException", None, None),
+        ChannelFull => (403, "exceed_limit", "EasemobExceedLimitException", None, None),
+        ChannelForbidden => (403, "forbidden_op", "EasemobForbiddenOpException", None, None),
         NotMember => (
             403,
             "forbidden_op",
@@ -210,6 +213,9 @@ fn row(kind: ErrorKind) -> Row {
         RateLimited => (429, "reach_limit", "EasemobReachLimitException", None, None),
         PlanLimitReached => (429, "resource_limited", "ResourceLimitedException", None, None),
         Conflict => (409, "concurrent_operation_error", "ConcurrentOperationException", None, None),
+        // The web SDK tells a file that has expired from one that never was by these words.
+        AttachmentNotFound => (404, "storage_object_not_found", "StorageObjectNotFoundException", None, None),
+        AttachmentExpired => (404, "file_expired", "FileExpiredException", None, None),
         NotFound => (404, "service_resource_not_found", "ServiceResourceNotFoundException", None, None),
         Unimplemented => (501, "not_implemented", "NotImplementedException", None, None),
         Unavailable => (503, "service_unavailable", "ServiceUnavailableException", None, None),

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::call::{Call, CallParts, read_query};
+use super::fake_attachments::FakeAttachments;
 use crate::{Dependencies, Gateway, GatewaySettings};
 
 pub(super) const NOW_MS: u64 = 1_800_000_000_000;
@@ -29,6 +30,7 @@ pub(super) const ALICE_TOKEN: &str = "alice-token";
 pub(super) struct Fakes {
     pub(super) auth: Arc<FakeAuth>,
     pub(super) router: Arc<FakeRouter>,
+    pub(super) attachments: Arc<FakeAttachments>,
     pub(super) settings: GatewaySettings,
 }
 
@@ -37,7 +39,7 @@ impl Fakes {
         let mut settings = GatewaySettings::new("https://chat.example");
         settings.homes = BTreeMap::from([(Region::Frankfurt, "https://frankfurt.example".to_owned())]);
         settings.app_rate_per_s = 10_000;
-        Self { auth: Arc::default(), router: Arc::default(), settings }
+        Self { auth: Arc::default(), router: Arc::default(), attachments: Arc::default(), settings }
     }
 
     pub(super) fn gateway(&self) -> Arc<Gateway> {
@@ -46,6 +48,7 @@ impl Fakes {
                 region: Region::Singapore,
                 auth: self.auth.clone(),
                 router: self.router.clone(),
+                attachments: self.attachments.clone(),
                 clock: Arc::new(ManualClock::at(NOW_MS)),
                 entropy: Arc::new(SeededEntropy::new(1)),
             },

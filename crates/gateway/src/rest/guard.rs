@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bulkhead_model::ErrorKind;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::Rest;
 use super::error::RestError;
@@ -25,7 +25,10 @@ pub(super) async fn guard(State(rest): State<Arc<Rest>>, request: Request, next:
     {
         return RestError::from(error).into_response();
     }
-    let limit = Duration::from_millis(rest.gateway.settings.request_limit_ms);
+    let settings = &rest.gateway.settings;
+    let is_upload = request.method() == Method::POST && request.uri().path().ends_with("/chatfiles");
+    let limit = if is_upload { settings.transfer_limit_ms } else { settings.request_limit_ms };
+    let limit = Duration::from_millis(limit);
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => RestError::of_status(StatusCode::REQUEST_TIMEOUT).into_response(),

@@ -48,8 +48,6 @@ const BELOW_APP: &[&str] = &[
     "/user/{user}/user_channels",
     "/rest/message/roaming/{*rest}",
     "/chatmessages/{hour}",
-    "/chatfiles",
-    "/chatfiles/{uuid}",
     "/users/{user}/chatfiles/lifetime",
     "/translate",
     "/translate/support/language",

@@ -6,6 +6,10 @@
 mod body;
 mod call;
 mod caller;
+mod chatfile_download;
+mod chatfile_form;
+mod chatfile_range;
+mod chatfile_upload;
 mod cors;
 mod dispatch;
 mod envelope;
@@ -22,12 +26,17 @@ mod messages;
 mod missing;
 mod routes;
 mod token;
+mod transfers;
 mod user_list;
 mod user_registration;
 mod user_sessions;
 mod user_status;
 mod users;
 
+#[cfg(test)]
+mod chatfiles_test;
+#[cfg(test)]
+mod fake_attachments;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
@@ -44,6 +53,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::error::RestError;
 use self::limits::Limits;
+pub(crate) use self::transfers::Transfers;
 use crate::Gateway;
 
 /// What all calls share.

@@ -7,8 +7,8 @@ use axum::routing::{delete, get, post, put};
 use serde_json::json;
 
 use super::{
-    Rest, envelope, history, messages, missing, token, user_list, user_registration, user_sessions,
-    user_status, users,
+    Rest, chatfile_download, chatfile_upload, envelope, history, messages, missing, token, user_list,
+    user_registration, user_sessions, user_status, users,
 };
 
 /// What lies below `/{org}/{app}` and, the same, below `/app-id/{app_id}`.
@@ -40,7 +40,10 @@ pub(super) fn table() -> Router {
         // Messages: features.md §3.4, §4.
         .route("/messages", post(messages::send_legacy))
         .route("/messages/users", post(messages::send_to_users))
-        .route("/users/{user}/messageroaming", post(history::roaming));
+        .route("/users/{user}/messageroaming", post(history::roaming))
+        // Attachments: features.md §3.5.
+        .route("/chatfiles", post(chatfile_upload::upload))
+        .route("/chatfiles/{uuid}", get(chatfile_download::download));
     missing::below_app(built)
 }
 

@@ -2,13 +2,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
+use bulkhead_api::{
+    AttachmentApi, AttachmentStream, AttachmentUpload, AuthApi, DeliverySink, PendingPublish, RouterApi,
+};
 use bulkhead_auth::{AuthService, AuthSettings};
 use bulkhead_gateway::{Dependencies, Gateway, GatewaySettings};
-use bulkhead_model::{ManualClock, Region as RegionName, Result, SeededEntropy};
+use bulkhead_model::{ErrorKind, ManualClock, Region as RegionName, Result, SeededEntropy};
+use bulkhead_proto::attachments::{AttachmentRequest, BeginUpload, ReadAttachmentRequest};
 use bulkhead_proto::auth::{
     ClientCredentialsGrant, CreateAppRequest, InheritGrant, NewUser, RegisterUsersRequest,
 };
+use bulkhead_proto::records::Attachment;
 use bulkhead_proto::router::*;
 use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_store_embedded::EmbeddedStore;
@@ -83,6 +87,7 @@ impl Region {
             region,
             auth: auth.clone(),
             router: router.clone(),
+            attachments: Arc::new(NoAttachments),
             clock: clock.clone(),
             entropy,
         };
@@ -108,6 +113,25 @@ impl Region {
         let mut client = Client::connect(self.address).await;
         client.log_in(user, device, &self.token(user).await).await;
         client
+    }
+}
+
+/// Sockets carry no attachments.
+struct NoAttachments;
+
+#[async_trait]
+impl AttachmentApi for NoAttachments {
+    async fn begin(&self, _: BeginUpload) -> Result<Box<dyn AttachmentUpload>> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    async fn head(&self, _: AttachmentRequest) -> Result<Attachment> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    async fn read(&self, _: ReadAttachmentRequest) -> Result<AttachmentStream> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+    async fn delete(&self, _: AttachmentRequest) -> Result<()> {
+        Err(ErrorKind::Unimplemented.into())
     }
 }
 
