@@ -4,8 +4,11 @@
 //! behind gRPC. (The storage service's trait is the storage port itself, `bulkhead_store::Store`.) Requests and answers
 //! are the messages of `proto/bulkhead/**`: one definition serves both, and no conversion stands between them.
 
+mod attachments;
 mod auth;
+pub mod path;
 mod router;
 
+pub use attachments::{AttachmentApi, AttachmentStream, AttachmentUpload};
 pub use auth::AuthApi;
 pub use router::{DeliverySink, PendingPublish, RouterApi};

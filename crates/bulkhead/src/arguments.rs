@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::admin::AdminArguments;
 use crate::bench::BenchArguments;
 use crate::chat::ChatArguments;
+use crate::health::HealthArguments;
 
 /// A self-hosted, regional chat cloud.
 #[derive(Parser)]
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Storage(RoleArguments),
     /// Creates, lists, shows and changes the apps of a region; builds and decodes tokens.
     Admin(AdminArguments),
+    /// Asks a running node whether it is ready.
+    Health(HealthArguments),
     /// Chats in the terminal, against any region.
     Chat(ChatArguments),
     /// Measures a region under load.

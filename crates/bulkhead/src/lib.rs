@@ -8,8 +8,10 @@ mod arguments;
 mod bench;
 mod chat;
 mod compose;
+mod cql;
 mod dev;
 mod failure;
+mod health;
 mod listen;
 mod roles;
 mod tokens;
@@ -48,6 +50,7 @@ pub fn run() -> ExitCode {
             Command::Router(arguments) => roles::router::run(&arguments.config).await,
             Command::Storage(arguments) => roles::storage::run(&arguments.config).await,
             Command::Admin(arguments) => admin::run(arguments).await,
+            Command::Health(arguments) => health::run(arguments).await,
             Command::Chat(arguments) => chat::run(arguments).await,
             Command::Bench(arguments) => bench::run(arguments).await,
         }

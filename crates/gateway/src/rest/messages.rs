@@ -48,28 +48,33 @@ async fn publish(call: &Call, request: SendRequest) -> Result<Vec<(String, u64)>
         .to
         .iter()
         .map(|user| {
-            router.publish(PublishRequest {
-                app: call.app_bytes(),
-                from_user: request.from.clone(),
-                from_device: String::new(),
-                to: Some(Queue { name: user.clone(), kind: QueueKind::Direct.into() }),
-                to_device: String::new(),
-                client_id: 0,
-                kind: MessageKind::Chat.into(),
-                content: request.content.into(),
-                target_id: 0,
-                payload: request.payload_for(user),
-                meta_ext: Bytes::new(),
-                online_only: request.online_only,
-                administrative: true,
-                sync_devices: request.sync_devices,
-                history_hidden_for: request.history_hidden_for.clone(),
-            })
+            let span = bulkhead_api::path::begin();
+            let pending = span.in_scope(|| {
+                router.publish(PublishRequest {
+                    app: call.app_bytes(),
+                    from_user: request.from.clone(),
+                    from_device: String::new(),
+                    to: Some(Queue { name: user.clone(), kind: QueueKind::Direct.into() }),
+                    to_device: String::new(),
+                    client_id: 0,
+                    kind: MessageKind::Chat.into(),
+                    content: request.content.into(),
+                    target_id: 0,
+                    payload: request.payload_for(user),
+                    meta_ext: Bytes::new(),
+                    online_only: request.online_only,
+                    administrative: true,
+                    sync_devices: request.sync_devices,
+                    history_hidden_for: request.history_hidden_for.clone(),
+                    only_users: Vec::new(),
+                })
+            });
+            (pending, span)
         })
         .collect();
     let mut ids = Vec::with_capacity(pending.len());
     let mut first_error = None;
-    for (user, pending) in request.to.into_iter().zip(pending) {
+    for (user, (pending, _span)) in request.to.into_iter().zip(pending) {
         match pending.wait().await {
             Ok(published) => ids.push((user, published.id)),
             Err(error) => {

@@ -63,6 +63,8 @@ struct Publishing {
     to: Queue,
     since_ms: u64,
     pending: PendingPublish,
+    /// Ends with the answer.
+    _span: tracing::Span,
 }
 
 /// The socket is of no use any more.
@@ -317,8 +319,15 @@ impl Connection {
 fn publish_one(gateway: &Gateway, client: &Client, publish: Publish, publishing: &mut VecDeque<Publishing>) {
     let (client_id, to) = (publish.client_id, publish.to.clone());
     let request = translate::publish(publish, &client.app, &client.user, &client.device);
-    let pending = gateway.router.publish(request);
-    publishing.push_back(Publishing { client_id, to, since_ms: gateway.clock.now_ms(), pending });
+    let span = bulkhead_api::path::begin();
+    let pending = span.in_scope(|| gateway.router.publish(request));
+    publishing.push_back(Publishing {
+        client_id,
+        to,
+        since_ms: gateway.clock.now_ms(),
+        pending,
+        _span: span,
+    });
 }
 
 fn start_call(gateway: &Arc<Gateway>, client: &Client, command: Command, calls: &mut Calls) {

@@ -18,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::limits::{BATCH_ENTRIES_MAX, PENDING_PUBLISHES_MAX};
+use crate::trace;
+
+/// The name of the span of a publish.
+const PUBLISH: &str = "/bulkhead.router.v1.Router/Publish";
 
 /// Answers that wait for the transport.
 const STREAM_MESSAGES_MAX: usize = 4;
@@ -83,9 +87,15 @@ async fn run(
 
 /// Queues every publish of the batch, in order and without waiting in between.
 fn publish_all(router: &dyn RouterApi, batch: PublishBatch, waiting: &Waiting) {
-    for TaggedPublish { tag, publish } in batch.publishes {
+    for TaggedPublish { tag, publish, traceparent } in batch.publishes {
+        // Ends when the message is queued: from there on the router has spans of its own.
+        let span = trace::serve(PUBLISH, &traceparent);
         waiting.push(match publish {
-            Some(publish) => router.publish(publish).wait().map(move |outcome| tagged(tag, outcome)).boxed(),
+            Some(publish) => span
+                .in_scope(|| router.publish(publish))
+                .wait()
+                .map(move |outcome| tagged(tag, outcome))
+                .boxed(),
             None => {
                 let missing = ErrorKind::InvalidArgument.with("a publish is missing");
                 std::future::ready(tagged(tag, Err(missing))).boxed()

@@ -17,6 +17,7 @@ use tonic::Streaming;
 
 use crate::guard::RegionChannel;
 use crate::limits::{BATCH_BYTES_TARGET, BATCH_ENTRIES_MAX, CALL_LIMIT, PENDING_PUBLISHES_MAX};
+use crate::trace::traceparent;
 use crate::unary::answer;
 
 /// Batches that wait for the transport; what waits behind them is gathered into fewer, larger ones.
@@ -33,6 +34,8 @@ pub(super) struct Publisher {
 
 struct Queued {
     publish: PublishRequest,
+    /// Empty for a message that is not traced.
+    traceparent: String,
     waiting: Waiting,
 }
 
@@ -64,7 +67,8 @@ impl Publisher {
         };
         let (answer, pending) = PendingPublish::new();
         // When the task is gone the sender is dropped with the message, which the caller sees as unavailable.
-        let _ = self.queue.send(Queued { publish, waiting: Waiting { answer, _room: room } });
+        let traceparent = traceparent().unwrap_or_default();
+        let _ = self.queue.send(Queued { publish, traceparent, waiting: Waiting { answer, _room: room } });
         pending
     }
 }
@@ -142,11 +146,11 @@ impl Stream {
 
     fn tag(&mut self, batch: Vec<Queued>) -> PublishBatch {
         let first_tag = self.next_tag;
-        let publishes = batch.into_iter().map(|Queued { publish, waiting }| {
+        let publishes = batch.into_iter().map(|Queued { publish, traceparent, waiting }| {
             let tag = self.next_tag;
             self.next_tag += 1;
             self.unanswered.insert(tag, waiting);
-            TaggedPublish { tag, publish: Some(publish) }
+            TaggedPublish { tag, publish: Some(publish), traceparent }
         });
         let publishes = publishes.collect();
         self.due.push_back((Instant::now() + CALL_LIMIT, first_tag..=self.next_tag - 1));
@@ -229,7 +233,7 @@ mod tests {
                 PublishRequest { client_id, payload: vec![0; payload].into(), ..Default::default() };
             let (answer, _) = PendingPublish::new();
             let waiting = Waiting { answer, _room: room.clone().try_acquire_owned().unwrap() };
-            queue.send(Queued { publish, waiting }).unwrap();
+            queue.send(Queued { publish, traceparent: String::new(), waiting }).unwrap();
         };
         for client_id in 0..=BATCH_ENTRIES_MAX as u64 {
             push(client_id, 1);
