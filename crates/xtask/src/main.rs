@@ -1,7 +1,10 @@
-//! The tasks of the repository: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask codegen`.
+//! The tasks of the repository: `cargo xtask test`, `tidy`, `codegen`, and the two that need more of a machine, `k8s` and
+//! `docker`.
 
 mod codegen;
 mod config_page;
+mod docker;
+mod k8s;
 mod program;
 mod steps;
 mod system;
@@ -25,6 +28,10 @@ enum Task {
     Test,
     /// Checks the direction of the dependencies and the state of the files.
     Tidy,
+    /// Applies every overlay of `k8s/` to a real Kubernetes API server, which it builds.
+    K8s,
+    /// Builds the image and runs a region of `deploy/docker` with it, on a Docker engine of its own.
+    Docker,
     /// Writes what is generated: code from `proto/`, `docs/config.md` from the default configuration.
     Codegen,
 }
@@ -34,6 +41,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test => steps::run_all(&root),
         Task::Tidy => tidy::run(&root),
+        Task::K8s => k8s::run(&root),
+        Task::Docker => docker::run(&root),
         Task::Codegen => codegen::write().and_then(|()| config_page::write(&root)),
     };
     match outcome {

@@ -31,6 +31,22 @@ pub(crate) fn require_python() -> Result<()> {
     Ok(())
 }
 
+/// A program on the search path; installed from Debian's packages, if they are named and we may, or named as missing.
+pub(crate) fn require(name: &str, packages: &[&str], missing: &str) -> Result<()> {
+    if !is_on_path(name) && !packages.is_empty() {
+        install(packages)?;
+    }
+    if !is_on_path(name) {
+        bail!("missing: {missing}");
+    }
+    Ok(())
+}
+
+fn is_on_path(name: &str) -> bool {
+    let Some(path) = std::env::var_os("PATH") else { return false };
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
 fn node_is_there() -> bool {
     let version = program::answer(Command::new("node").arg("--version"));
     version.as_deref().and_then(major).is_some_and(|major| major >= NODE_MAJOR_MIN)

@@ -30,8 +30,8 @@ const PLACES: &[Place] = &[
     // Adapters.
     place("bulkhead-rpc", 3),
     place("bulkhead-store-cql", 3),
-    place("bulkhead-store-cql", 3),
     place("bulkhead-store-embedded", 3),
+    place("bulkhead-bus-redis", 3),
     // Services; the client library beside them.
     place("bulkhead-auth", 4),
     place("bulkhead-router", 4),

@@ -1,0 +1,11 @@
+//! What `deploy/` and `k8s/` say, compared with what the programs read, call and export.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
+
+mod calls;
+mod compose;
+mod files;
+mod kubernetes;
+mod metrics;
+mod policies;
+mod strict;
