@@ -4,6 +4,8 @@
 
 mod admin;
 mod dev;
+mod identity;
 mod refusals;
+mod residency;
 mod roles;
 mod support;

@@ -3,16 +3,30 @@
 use std::fs;
 use std::path::Path;
 
+use bulkhead_testkit::Certificates;
 use serde_json::{Value, json};
 
-use crate::support::{Running, dev_json, http, run, run_json, stopped_region};
+use crate::support::{Running, dev_json, http, run, stopped_region};
 
-/// Starts a role on a free port; answers its address, too.
-fn start(folder: &Path, role: &str, settings: &str) -> (Running, String) {
+/// The authority and the certificates of the tests' region.
+pub(crate) fn certificates(folder: &Path) -> Certificates {
+    let binary = Path::new(env!("CARGO_BIN_EXE_bulkhead"));
+    Certificates::of(binary, &folder.join("certificates"), "singapore").unwrap()
+}
+
+/// Starts a role on a free port with a certificate; answers its address, too.
+pub(crate) fn start(folder: &Path, role: &str, settings: &str) -> (Running, String) {
+    let certificates = certificates(folder);
+    certificates.issue(role, &[]).unwrap();
+    start_with(folder, role, &format!("{settings}{}", certificates.section(role)))
+}
+
+/// The same with an identity that stands in the settings.
+pub(crate) fn start_with(folder: &Path, role: &str, settings: &str) -> (Running, String) {
     let file = folder.join(format!("{role}.toml"));
     let listen = format!("[{role}]\nlisten = \"127.0.0.1:0\"\n");
     let settings = settings.replace(&format!("[{role}]\n"), &listen);
-    let settings = if settings.contains(&listen) { settings } else { settings + &listen };
+    let settings = if settings.contains(&listen) { settings } else { format!("{settings}{listen}") };
     fs::write(&file, format!("region = \"singapore\"\n{settings}")).unwrap();
     let running = Running::start(&[role, "--config", file.to_str().unwrap()]);
     let ready = running.err_line("ready");
@@ -20,8 +34,8 @@ fn start(folder: &Path, role: &str, settings: &str) -> (Running, String) {
     (running, address)
 }
 
-fn endpoint(service: &str, address: &str) -> String {
-    format!("[endpoints.{service}]\nurl = \"http://{address}\"\nregion = \"singapore\"\n")
+pub(crate) fn endpoint(service: &str, address: &str) -> String {
+    format!("[endpoints.{service}]\nurl = \"https://{address}\"\nregion = \"singapore\"\n")
 }
 
 #[tokio::test]
@@ -36,7 +50,7 @@ async fn four_processes_are_one_region_and_stop_clean() {
     let (auth, auth_at) = start(folder.path(), "auth", &to_storage);
     let to_auth = endpoint("auth", &auth_at);
     let (router, router_at) = start(folder.path(), "router", &(to_storage + &to_auth));
-    let to_both = to_auth + &endpoint("router", &router_at);
+    let to_both = endpoint("storage", &storage_at) + &to_auth + &endpoint("router", &router_at);
     let (gateway, gateway_at) = start(folder.path(), "gateway", &to_both);
 
     let client = http();
@@ -62,13 +76,26 @@ async fn four_processes_are_one_region_and_stop_clean() {
     let sent: Value = sent.json().await.unwrap();
     assert!(sent["data"]["bob"].is_string(), "{sent}");
 
-    // The running region is administered over its auth service.
-    let url = format!("http://{auth_at}");
-    let shown = run_json(&["admin", "--auth", &url, "--json", "app", "show", "demo/chat"]);
-    assert_eq!(shown["app_id"], app["app_id"]);
-    // One that expects another region reaches nothing.
-    let refused = run(&["admin", "--auth", &url, "--region", "frankfurt", "app", "list"]);
-    assert_eq!(refused.code, 1, "{}", refused.err);
+    // The running region is administered over its auth service, with a certificate.
+    let certificates = certificates(folder.path());
+    certificates.issue("console", &[]).unwrap();
+    let url = format!("https://{auth_at}");
+    let admin = |further: &[&str]| {
+        let out = certificates.out();
+        let file = |name: &str| out.join(name).display().to_string();
+        let (ca, certificate, key) = (file("ca.pem"), file("console.pem"), file("console.key"));
+        let mut arguments =
+            vec!["admin", "--auth", &url, "--ca-file", &ca, "--certificate-file", &certificate];
+        arguments.extend(["--key-file", &key]);
+        arguments.extend(further);
+        run(&arguments)
+    };
+    let shown = admin(&["--json", "app", "show", "demo/chat"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown.out).unwrap()["app_id"], app["app_id"], "{}", shown.err);
+    // A command that means another region has no certificate of it.
+    let refused = admin(&["--region", "frankfurt", "app", "list"]);
+    assert_eq!(refused.code, 64, "{}", refused.err);
+    assert!(refused.err.contains("another region's"), "{}", refused.err);
 
     for role in [gateway, router, auth, storage] {
         let ended = role.stop();
@@ -101,7 +128,7 @@ fn a_role_of_another_region_refuses_the_folder() {
     let file = folder.path().join("storage.toml");
     let (data, key) = (folder.path().display(), folder.path().join("region.key"));
     let settings = format!(
-        "region = \"virginia\"\n[storage]\nlisten = \"127.0.0.1:0\"\ndata_dir = \"{data}\"\nregion_key_file = \"{}\"\n",
+        "region = \"virginia\"\nidentity.insecure = true\n[storage]\nlisten = \"127.0.0.1:0\"\ndata_dir = \"{data}\"\nregion_key_file = \"{}\"\n",
         key.display()
     );
     fs::write(&file, settings).unwrap();

@@ -73,8 +73,8 @@ fn called(key: &str, value: &Value, found: &mut Vec<ConfiguredAddress>) {
     match value {
         Value::Dict(_, section) => {
             if let Some(Value::String(_, region)) = section.get("region") {
-                for name in ADDRESS_KEYS {
-                    for address in section.get(*name).into_iter().flat_map(texts) {
+                for (name, value) in section.iter().filter(|(name, _)| is_address_key(name)) {
+                    for address in texts(value) {
                         found.push(ConfiguredAddress {
                             setting: format!("{key}.{name}"),
                             address: without_credentials(address),
@@ -95,6 +95,12 @@ fn called(key: &str, value: &Value, found: &mut Vec<ConfiguredAddress>) {
         }
         _ => {}
     }
+}
+
+fn is_address_key(name: &str) -> bool {
+    ADDRESS_KEYS
+        .iter()
+        .any(|key| name.strip_suffix(key).is_some_and(|before| before.is_empty() || before.ends_with('_')))
 }
 
 /// The texts of a value: one, several with commas between them, or a list.
@@ -140,6 +146,9 @@ mod tests {
             [bus]
             region = "frankfurt"
             urls = ["redis://user:pass@r:1/0", "redis://r:2"]
+            [telemetry]
+            otlp_endpoint = "http://t:4"
+            region = "singapore"
             [[shards]]
             url = "redis://c:3"
             region = "virginia"
@@ -161,7 +170,27 @@ mod tests {
                 row("endpoints.auth.url", "https://b:2", "singapore", Purpose::Called),
                 row("homes.frankfurt", "https://fra.example.com", "frankfurt", Purpose::ToldToClients),
                 row("shards[0].url", "redis://c:3", "virginia", Purpose::Called),
+                row("telemetry.otlp_endpoint", "http://t:4", "singapore", Purpose::Called),
             ]
         );
+    }
+
+    #[test]
+    fn no_section_of_the_defaults_states_a_region_without_a_key_that_is_known_to_be_an_address() {
+        fn walk(path: &str, section: &Dict, seen: &mut usize) {
+            if !path.is_empty() && section.contains_key("region") {
+                *seen += 1;
+                assert!(section.keys().any(|name| is_address_key(name)), "{path}");
+            }
+            for (name, value) in section {
+                if let Value::Dict(_, inner) = value {
+                    walk(&format!("{path}.{name}"), inner, seen);
+                }
+            }
+        }
+        let defaults: Dict = Figment::from(Toml::string(crate::config::DEFAULTS)).extract().unwrap();
+        let mut seen = 0;
+        walk("", &defaults, &mut seen);
+        assert!(seen >= 3);
     }
 }
