@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
-use bulkhead_testkit::TestRegion;
+use bulkhead_testkit::{Composition, TestRegion};
 
 use crate::rest::Rest;
 use crate::socket::{Ack, Socket, text_of};
@@ -14,6 +14,11 @@ const ACKNOWLEDGED: usize = 400;
 #[test]
 fn everything_acknowledged_before_kill_9_is_there_after_the_start_and_only_once() {
     crate::in_both_compositions(&[], burst_and_kill);
+}
+
+#[test]
+fn what_was_acknowledged_on_cassandra_survives_a_kill_of_every_role() {
+    crate::in_composition(Composition::RolesOnCassandra, &[], burst_and_kill);
 }
 
 async fn burst_and_kill(mut region: TestRegion) -> Result<()> {

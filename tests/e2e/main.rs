@@ -21,15 +21,23 @@ pub(crate) fn in_both_compositions<F>(apps: &[&str], test: impl Fn(TestRegion) -
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    bulkhead_chassis::tls::install_provider();
     for composition in [Composition::OneProcess, Composition::Roles] {
-        let region = TestRegion::start(Path::new(env!("CARGO_BIN_EXE_bulkhead")), composition, apps)
-            .unwrap_or_else(|error| panic!("{composition:?}: {error:#}"));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime starts");
-        runtime.block_on(test(region)).unwrap_or_else(|error| panic!("{composition:?}: {error:#}"));
+        in_composition(composition, apps, &test);
     }
+}
+
+/// The same in one composition.
+pub(crate) fn in_composition<F>(composition: Composition, apps: &[&str], test: impl Fn(TestRegion) -> F)
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    bulkhead_chassis::tls::install_provider();
+    let region = TestRegion::start(Path::new(env!("CARGO_BIN_EXE_bulkhead")), composition, apps)
+        .unwrap_or_else(|error| panic!("{composition:?}: {error:#}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    runtime.block_on(test(region)).unwrap_or_else(|error| panic!("{composition:?}: {error:#}"));
 }

@@ -3,22 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bulkhead_api::{AuthApi, RouterApi};
+use bulkhead_api::{AttachmentApi, AuthApi};
 use bulkhead_auth::{AuthService, AuthSettings};
 use bulkhead_chassis::region_key::RegionKeyBytes;
 use bulkhead_gateway::{Dependencies, Gateway, GatewaySettings};
 use bulkhead_model::{Clock, Entropy, Region, Result};
 use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_seal::RegionKey;
-use bulkhead_storage::StorageService;
+use bulkhead_storage::{AttachmentService, AttachmentSettings, ObjectPlace, StorageService};
 use bulkhead_store::Store;
+use bulkhead_store_cql::CqlStore;
 use bulkhead_store_embedded::{EmbeddedStore, OpenError};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
 
 /// The file in a data folder that holds the region key of a region in one process.
 pub const REGION_KEY_FILE: &str = "region.key";
+
+/// The folder in a data folder that holds attachments, unless another place is set.
+const OBJECTS_FOLDER: &str = "objects";
+
+/// Attachments that a region in one process takes at one time.
+const UPLOADS_MAX: usize = 64;
 
 /// What a region in one process is made of.
 pub struct RegionOptions {
@@ -45,12 +53,22 @@ impl RegionInProcess {
         let RegionOptions { region, data_dir, region_key, gateway, clock, entropy } = options;
         let storage =
             StorageInProcess::open(region, &data_dir, region_key, clock.clone(), entropy.clone()).await?;
+        let attachments = AttachmentSettings {
+            place: ObjectPlace::Folder(data_dir.join(OBJECTS_FOLDER)),
+            retention_ms: None,
+            uploads_max: UPLOADS_MAX,
+        };
+        let attachments = storage.start_attachments(attachments, clock.clone(), entropy.clone()).await?;
         let settings = AuthSettings::default();
         let auth = start_auth(region, storage.store.clone(), clock.clone(), entropy.clone(), settings);
         let settings = RouterSettings::default();
         let router =
             start_router(region, storage.store.clone(), auth.clone(), clock.clone(), settings).await?;
-        let gateway = start_gateway(region, auth.clone(), router.clone(), gateway, clock, entropy).await?;
+        let gateway = Gateway::start(
+            Dependencies { region, auth: auth.clone(), router: router.clone(), attachments, clock, entropy },
+            gateway,
+        )
+        .await?;
         Ok(Self { auth, router, gateway, storage })
     }
 
@@ -72,10 +90,21 @@ impl RegionInProcess {
     }
 }
 
-/// The storage service on a folder of this machine.
+/// The storage service and the engine that it stands on.
 pub(crate) struct StorageInProcess {
-    pub(crate) store: Arc<dyn Store>,
-    engine: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<StorageService>,
+    /// Ends the sweeps of attachments.
+    stop_sweeps: CancellationToken,
+    engine: Engine,
+}
+
+/// Where rows are kept.
+#[derive(Clone)]
+enum Engine {
+    /// A folder of this machine.
+    Embedded(Arc<EmbeddedStore>),
+    /// A keyspace of a database.
+    Cql(Arc<CqlStore>),
 }
 
 impl StorageInProcess {
@@ -83,20 +112,62 @@ impl StorageInProcess {
     pub(crate) async fn open(
         region: Region,
         data_dir: &Path,
-        mut key: RegionKeyBytes,
+        key: RegionKeyBytes,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Failure> {
         let engine = EmbeddedStore::open(data_dir, region, clock).map_err(cannot_open)?;
-        let store = StorageService::start(engine.clone(), region, RegionKey::new(&mut key), entropy)
+        Self::start(region, Engine::Embedded(engine), key, entropy).await
+    }
+
+    /// The same on a keyspace, which was made before.
+    pub(crate) async fn on_keyspace(
+        region: Region,
+        keyspace: Arc<CqlStore>,
+        key: RegionKeyBytes,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, Failure> {
+        Self::start(region, Engine::Cql(keyspace), key, entropy).await
+    }
+
+    async fn start(
+        region: Region,
+        engine: Engine,
+        mut key: RegionKeyBytes,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, Failure> {
+        let rows: Arc<dyn Store> = match &engine {
+            Engine::Embedded(store) => store.clone(),
+            Engine::Cql(store) => store.clone(),
+        };
+        let store = StorageService::start(rows, region, RegionKey::new(&mut key), entropy)
             .await
             .map_err(|error| Failure::of_storage(&error))?;
-        Ok(Self { store, engine })
+        Ok(Self { store, stop_sweeps: CancellationToken::new(), engine })
+    }
+
+    /// Opens the place of attachments, or marks a new one, and keeps it swept until [`StorageInProcess::close`].
+    pub(crate) async fn start_attachments(
+        &self,
+        settings: AttachmentSettings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<dyn AttachmentApi>, Failure> {
+        let attachments = AttachmentService::start(self.store.clone(), clock, entropy, settings)
+            .await
+            .map_err(|error| Failure::of_storage(&error))?;
+        tokio::spawn(attachments.clone().run_sweeps(self.stop_sweeps.clone()));
+        Ok(attachments)
     }
 
     /// Commits what waits and lets go of the folder.
     pub(crate) async fn close(self) {
-        self.engine.close().await;
+        self.stop_sweeps.cancel();
+        match self.engine {
+            Engine::Embedded(store) => store.close().await,
+            // What was acknowledged is durable there; connections end with their owner.
+            Engine::Cql(store) => drop(store),
+        }
     }
 }
 
@@ -129,16 +200,4 @@ pub(crate) async fn start_router(
     settings: RouterSettings,
 ) -> Result<Arc<RouterService>> {
     RouterService::start(RouterDependencies { region, store, auth, clock, settings }).await
-}
-
-/// The gateway on an auth service and a router, which may be behind gRPC.
-pub(crate) async fn start_gateway(
-    region: Region,
-    auth: Arc<dyn AuthApi>,
-    router: Arc<dyn RouterApi>,
-    settings: GatewaySettings,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-) -> Result<Arc<Gateway>> {
-    Gateway::start(Dependencies { region, auth, router, clock, entropy }, settings).await
 }

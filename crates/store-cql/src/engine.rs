@@ -20,7 +20,7 @@ use crate::index::Entry;
 use crate::schema::{MARK_TABLE, VERSION};
 use crate::statements::Statements;
 use crate::timestamps::Timestamps;
-use crate::{CqlSettings, OpenError, mark, read, walk, write};
+use crate::{CqlSettings, OpenError, mark, read, schema, walk, write};
 
 /// Index entries that are remembered as written.
 const REGISTERED_MAX: u64 = 200_000;
@@ -68,7 +68,7 @@ impl CqlStore {
         }
         let mark = mark::read(&session, settings).await?.ok_or_else(not_migrated)?;
         mark.check(settings)?;
-        if mark.schema_version < VERSION {
+        if mark.schema_version < VERSION || !schema::names().all(|table| found.has(&table)) {
             return Err(not_migrated());
         }
         let is_scylla =

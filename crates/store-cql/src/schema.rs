@@ -43,6 +43,12 @@ pub(crate) fn all(keyspace: &str) -> Vec<String> {
     tables::ALL.into_iter().map(|declared| table(keyspace, declared)).chain(indexes).collect()
 }
 
+/// The names of the tables that [`all`] makes.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    let indexes = tables::ALL.into_iter().filter(|table| is_bucketed(table)).map(index_name);
+    tables::ALL.into_iter().map(|table| table.name.to_owned()).chain(indexes)
+}
+
 /// The name of the index of a divided table.
 pub(crate) fn index_name(table: &Table) -> String {
     format!("{}_buckets", table.name)

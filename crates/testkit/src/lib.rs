@@ -6,6 +6,7 @@
 
 mod cassandra;
 mod cassandra_jars;
+mod cassandra_region;
 mod certificates;
 mod files;
 mod process;

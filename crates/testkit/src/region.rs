@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::Process;
-use crate::roles;
+use crate::{cassandra_region, roles};
 
 /// How the services of the region are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Composition {
     OneProcess,
     /// `bulkhead storage|auth|router|gateway`: one process each, gRPC between them.
     Roles,
+    /// The roles on a keyspace of the Cassandra that the process's tests share.
+    RolesOnCassandra,
 }
 
 /// How long a start or a stop may take.
@@ -27,10 +29,10 @@ struct DevFile {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct DevRegion {
-    region: String,
-    rest_url: String,
-    apps: Vec<App>,
+pub(crate) struct DevRegion {
+    pub(crate) region: String,
+    pub(crate) rest_url: String,
+    pub(crate) apps: Vec<App>,
 }
 
 /// An app of the region, with what its back end knows.
@@ -62,12 +64,17 @@ pub struct TestRegion {
     dev: DevRegion,
     /// The client port; the same one after a restart, so that clients find the region again.
     port: u16,
+    /// What the roles' storage section says beyond the data folder.
+    storage_section: String,
     processes: Vec<(&'static str, Process)>,
 }
 
 impl TestRegion {
     /// Makes a new region with the apps `demo/chat` (users alice and bob) and `apps`, and waits until it serves.
     pub fn start(binary: &Path, composition: Composition, apps: &[&str]) -> Result<Self> {
+        if composition == Composition::RolesOnCassandra {
+            return Self::start_on_cassandra(binary, apps);
+        }
         let folder = tempfile::tempdir()?;
         let mut dev = start_dev(binary, folder.path(), 0, apps)?;
         let (_, description) = wait_for_dev_file(folder.path(), &mut dev, None)?;
@@ -78,12 +85,38 @@ impl TestRegion {
             folder,
             dev: description,
             port,
+            storage_section: String::new(),
             processes: vec![("dev", dev)],
         };
         if composition == Composition::Roles {
             region.stop()?;
             region.start_again()?;
         }
+        Ok(region)
+    }
+
+    /// As an operator starts a region that no `dev` has made: a keyspace, the roles, then apps and users.
+    fn start_on_cassandra(binary: &Path, apps: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let port = roles::free_port()?;
+        let keyspace = cassandra_region::prepare(binary, folder.path(), port)?;
+        let dev = DevRegion {
+            region: cassandra_region::REGION.to_owned(),
+            rest_url: format!("http://127.0.0.1:{port}"),
+            apps: Vec::new(),
+        };
+        let mut region = Self {
+            binary: binary.to_owned(),
+            composition: Composition::RolesOnCassandra,
+            processes: roles::start(binary, folder.path())?,
+            folder,
+            dev,
+            port,
+            storage_section: keyspace.storage_section,
+        };
+        region.wait_until_it_serves()?;
+        region.dev.apps =
+            cassandra_region::make_apps(binary, region.folder(), &keyspace.auth_url, port, apps)?;
         Ok(region)
     }
 
@@ -162,8 +195,10 @@ impl TestRegion {
                 wait_for_dev_file(self.folder.path(), &mut dev, Some(before))?;
                 self.processes = vec![("dev", dev)];
             }
-            Composition::Roles => {
-                self.processes = roles::start(&self.binary, self.folder.path(), &self.dev.region, self.port)?;
+            Composition::Roles | Composition::RolesOnCassandra => {
+                let folder = self.folder.path();
+                roles::configure(&self.binary, folder, &self.dev.region, self.port, &self.storage_section)?;
+                self.processes = roles::start(&self.binary, folder)?;
             }
         }
         self.wait_until_it_serves()

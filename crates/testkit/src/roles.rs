@@ -12,14 +12,16 @@ use crate::{Certificates, Process};
 /// The order of start; a stop goes the other way round.
 const ROLES: [&str; 4] = ["storage", "auth", "router", "gateway"];
 
-/// Starts the four roles on the data that `bulkhead dev` left in `folder/data`, with clients at `port` and certificates of
-/// the region's own authority.
-pub(crate) fn start(
+/// Writes the configuration of the four roles on `folder/data`, with clients at `port` and certificates of the region's own
+/// authority. `storage_section` is what the storage section says beyond its addresses and the region key, and the sections below
+/// it. Answers the address of auth.
+pub(crate) fn configure(
     binary: &Path,
     folder: &Path,
     region: &str,
     port: u16,
-) -> Result<Vec<(&'static str, Process)>> {
+    storage_section: &str,
+) -> Result<String> {
     let [auth, router, storage] = free_ports()?;
     let data = folder.join("data");
     let settings = format!(
@@ -41,6 +43,7 @@ listen = "127.0.0.1:{router}"
 listen = "127.0.0.1:{storage}"
 data_dir = "{data}"
 region_key_file = "{data}/region.key"
+{storage_section}
 
 [endpoints.auth]
 url = "https://127.0.0.1:{auth}"
@@ -57,11 +60,19 @@ region = "{region}"
         data = data.display(),
     );
     let certificates = Certificates::of(binary, &folder.join("certificates"), region)?;
-    let mut processes = Vec::with_capacity(ROLES.len());
     for role in ROLES {
         certificates.issue(role, &[])?;
         let config = folder.join(format!("{role}.toml"));
         std::fs::write(&config, format!("{settings}\n{}", certificates.section(role)))?;
+    }
+    Ok(format!("https://127.0.0.1:{auth}"))
+}
+
+/// Starts the four roles as they are configured.
+pub(crate) fn start(binary: &Path, folder: &Path) -> Result<Vec<(&'static str, Process)>> {
+    let mut processes = Vec::with_capacity(ROLES.len());
+    for role in ROLES {
+        let config = folder.join(format!("{role}.toml"));
         let arguments = [role.to_owned(), "--config".to_owned(), config.display().to_string()];
         processes.push((role, Process::start(binary, &arguments, &folder.join(format!("{role}.log")))?));
     }
@@ -90,6 +101,11 @@ fn free_ports() -> Result<[u16; 3]> {
         *port = listener.local_addr()?.port();
     }
     Ok(ports)
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(listener()?.local_addr()?.port())
 }
 
 fn listener() -> Result<TcpListener> {

@@ -1,13 +1,20 @@
 use std::path::Path;
+use std::sync::Arc;
 
-use bulkhead_chassis::config::RegionKeySource;
-use bulkhead_chassis::{Role, region_key};
+use bulkhead_chassis::config::{EngineConfig, ObjectsConfig, ObjectsPlace, RegionKeySource, SecretKeySource};
+use bulkhead_chassis::{Role, read_private, region_key};
+use bulkhead_model::ErrorKind;
 use bulkhead_rpc::RpcServer;
+use bulkhead_storage::{AttachmentSettings, ObjectPlace, S3Place};
+use bulkhead_store::{RowKey, Scope, Store, tables};
+use bulkhead_store_cql::{CqlSettings, CqlStore};
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use super::node::Node;
-use crate::Failure;
 use crate::compose::StorageInProcess;
+use crate::{Failure, cql};
 
 /// Runs the storage service until told to stop.
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
@@ -19,12 +26,28 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         None => return Err(Failure::usage("storage.region_key_file: must be set")),
     };
     let (clock, entropy) = (node.clock.clone(), node.entropy.clone());
-    let storage = StorageInProcess::open(region, &node.config.data_dir, key, clock, entropy).await?;
+    let objects = node.config.objects.take().ok_or_else(|| Failure::usage("storage.objects: must be set"))?;
+    let storage = match node.config.engine.take() {
+        Some(EngineConfig::Cql(database)) => {
+            let keyspace = keyspace(&node, cql::settings(region, database)?).await?;
+            StorageInProcess::on_keyspace(region, keyspace, key, entropy.clone()).await?
+        }
+        Some(EngineConfig::Embedded) | None => {
+            StorageInProcess::open(region, &node.config.data_dir, key, clock.clone(), entropy.clone()).await?
+        }
+    };
+    let attachments = storage.start_attachments(settings(objects)?, clock, entropy).await?;
 
+    let store = storage.store.clone();
+    node.readiness.depends_on("database", move || {
+        let store = store.clone();
+        async move { reads(&*store).await }
+    });
     node.ready(&listener)?;
     let stop_serving = CancellationToken::new();
-    let server = RpcServer::storage(region, storage.store.clone(), stop_serving.clone());
-    let mut serving = tokio::spawn(server.serve(listener));
+    let server =
+        RpcServer::storage(region, storage.store.clone(), stop_serving.clone()).with_attachments(attachments);
+    let mut serving = node.serve(server, listener);
     node.until_stopped(&mut serving).await?;
     node.drain(async {
         stop_serving.cancel();
@@ -32,4 +55,57 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         storage.close().await;
     })
     .await
+}
+
+/// Connects to the database, waiting for one that is not there yet; refuses one that does not fit at once.
+async fn keyspace(node: &Node, settings: CqlSettings) -> Result<Arc<CqlStore>, Failure> {
+    let connecting = node.with_peers(|| async {
+        match CqlStore::connect(&settings, node.clock.clone()).await {
+            Err(error) if error.is_outage() => {
+                tracing::warn!(%error, "waiting for the database");
+                Err(ErrorKind::Unavailable.with(error.to_string()))
+            }
+            decided => Ok(decided),
+        }
+    });
+    connecting.await?.map_err(|error| cql::failure(&error))
+}
+
+/// Whether the engine answers: reads a row that is not there.
+async fn reads(store: &dyn Store) -> bulkhead_model::Result<()> {
+    let key = RowKey {
+        table: &tables::ROUTERS,
+        scope: Scope::Region,
+        partition: Bytes::from_static(b"readiness"),
+        clustering: Bytes::new(),
+    };
+    store.get_many(vec![key]).await.map(|_| ())
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn settings(objects: ObjectsConfig) -> Result<AttachmentSettings, Failure> {
+    let place = match objects.place {
+        ObjectsPlace::Folder(folder) => ObjectPlace::Folder(folder),
+        ObjectsPlace::S3 { endpoint, bucket, signing_region, access_key, secret_key } => {
+            let secret_key = match secret_key {
+                SecretKeySource::File(path) => secret_text(&path)?,
+                SecretKeySource::Environment(secret) => secret,
+            };
+            ObjectPlace::S3(S3Place { endpoint, bucket, signing_region, access_key, secret_key })
+        }
+    };
+    Ok(AttachmentSettings {
+        place,
+        retention_ms: (objects.retention_days > 0).then(|| u64::from(objects.retention_days) * DAY_MS),
+        uploads_max: objects.uploads_max,
+    })
+}
+
+/// The one line of a file with a secret.
+fn secret_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let bytes = read_private(path)?;
+    let text = std::str::from_utf8(bytes.trim_ascii()).map(str::to_owned);
+    let wrong = |_| Failure::usage(format!("{}: the secret is no text", path.display()));
+    text.map(Zeroizing::new).map_err(wrong)
 }

@@ -10,7 +10,8 @@ use super::check::Raw;
 const ENVIRONMENT_PREFIX: &str = "BULKHEAD_";
 
 /// Keys that hold a secret and may come from the environment alone.
-const ENVIRONMENT_ONLY: &[&str] = &["storage.cql.password", "storage.objects.secret_key", "storage.region_key"];
+const ENVIRONMENT_ONLY: &[&str] =
+    &["storage.cql.password", "storage.objects.secret_key", "storage.region_key"];
 
 /// Merges the layers, to typed values and to the same values as they are; what is wrong in one is left out of it and told in `problems`.
 pub(super) fn merge(

@@ -61,13 +61,24 @@ async fn a_migration_that_was_interrupted_is_finished_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_table_that_a_new_version_declares_is_missed_and_made() {
+    let settings = bed::settings(bed::shared().await.unwrap());
+    migrate(&settings, 1, NOW_MS).await.unwrap();
+    let drop = format!("DROP TABLE {}.messages_buckets", settings.keyspace);
+    operator(&settings).await.query_unpaged(drop, &[]).await.unwrap();
+    assert!(matches!(refusal(&settings).await, OpenError::NotMigrated { .. }));
+    migrate(&settings, 1, NOW_MS).await.unwrap();
+    connect(&settings).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_keyspace_of_another_region_is_refused_and_not_changed() {
     let settings = bed::settings(bed::shared().await.unwrap());
     migrate(&settings, 1, NOW_MS).await.unwrap();
     let foreign = CqlSettings { region: Region::Frankfurt, ..settings.clone() };
     let error = refusal(&foreign).await;
     assert!(matches!(&error, OpenError::WrongRegion { found, .. } if found == "singapore"), "{error}");
-    let error = migrate(&foreign, 1, NOW_MS).await.err().expect("it is refused");
+    let error = migrate(&foreign, 1, NOW_MS).await.expect_err("it is refused");
     assert!(matches!(error, OpenError::WrongRegion { .. }), "{error}");
     connect(&settings).await.unwrap();
 }
@@ -80,7 +91,7 @@ async fn a_schema_of_a_later_version_is_refused() {
         format!("UPDATE {}.region_mark SET schema_version = 2 WHERE name = 'keyspace'", settings.keyspace);
     operator(&settings).await.query_unpaged(later, &[]).await.unwrap();
     assert!(matches!(refusal(&settings).await, OpenError::NewerSchema { found: 2, newest: 1, .. }));
-    let error = migrate(&settings, 1, NOW_MS).await.err().expect("it is refused");
+    let error = migrate(&settings, 1, NOW_MS).await.expect_err("it is refused");
     assert!(matches!(error, OpenError::NewerSchema { .. }), "{error}");
 }
 
@@ -109,7 +120,7 @@ async fn tables_without_a_mark_are_left_alone() {
     operator.query_unpaged(make, &[]).await.unwrap();
     let other = format!("CREATE TABLE {keyspace}.users (name text PRIMARY KEY)");
     operator.query_unpaged(other, &[]).await.unwrap();
-    let error = migrate(&settings, 1, NOW_MS).await.err().expect("it is refused");
+    let error = migrate(&settings, 1, NOW_MS).await.expect_err("it is refused");
     assert!(matches!(error, OpenError::NoMark { .. }), "{error}");
 }
 
