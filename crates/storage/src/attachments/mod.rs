@@ -8,6 +8,7 @@
 //! What has to go is found without listing the object store: `attachment_ends` says by the hour which files to look at
 //! (`sweep.rs`).
 
+mod bucket;
 mod objects;
 mod read;
 mod rows;

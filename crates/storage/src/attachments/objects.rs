@@ -10,23 +10,15 @@ use std::time::Duration;
 use bulkhead_model::{Error, ErrorKind, Region, Result};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
-};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::{FileId, ObjectPlace, S3Place};
+use super::bucket::open_bucket;
+use super::{FileId, ObjectPlace};
 
 /// How long one call of the object store may take, its repetitions included.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long opening a connection to it may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// Repetitions of a call that fails in a way that may pass.
-const RETRIES_MAX: usize = 3;
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The object that says which region the store belongs to, and which format it has.
 const MARK: &str = "bulkhead-region";
@@ -148,27 +140,6 @@ fn open_folder(folder: &FolderPath) -> Result<Arc<dyn ObjectStore>> {
     made.map_err(|error| cannot(&error))?;
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| cannot(&error))?;
     Ok(Arc::new(store.with_fsync(true)))
-}
-
-fn open_bucket(place: &S3Place) -> Result<Arc<dyn ObjectStore>> {
-    let retries =
-        RetryConfig { max_retries: RETRIES_MAX, retry_timeout: CALL_LIMIT, ..RetryConfig::default() };
-    let client = ClientOptions::new()
-        .with_allow_http(place.endpoint.starts_with("http://"))
-        .with_timeout(CALL_LIMIT)
-        .with_connect_timeout(CONNECT_LIMIT);
-    let store = AmazonS3Builder::new()
-        .with_endpoint(&place.endpoint)
-        .with_bucket_name(&place.bucket)
-        .with_region(&place.signing_region)
-        .with_access_key_id(&place.access_key)
-        .with_secret_access_key(place.secret_key.as_str())
-        .with_virtual_hosted_style_request(false)
-        .with_retry(retries)
-        .with_client_options(client)
-        .build()
-        .map_err(|error| ErrorKind::InvalidArgument.with(format!("storage.objects: {error}")))?;
-    Ok(Arc::new(store))
 }
 
 /// The folder of a file's segments. The two digits keep folders of a file system small.

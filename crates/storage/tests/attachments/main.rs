@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod bed;
+mod bucket;
 mod damage;
 mod ends;
 mod limits;
