@@ -8,10 +8,10 @@ use crate::Topic;
 pub const FIELD_BYTES_MAX: usize = 256;
 
 /// Largest value that an implementation has to hold, in bytes.
-pub const VALUE_BYTES_MAX: usize = 4096;
+pub const VALUE_BYTES_MAX: usize = 1024;
 
 /// Most fields of one key.
-pub const FIELDS_PER_KEY_MAX: usize = 1000;
+pub const FIELDS_PER_KEY_MAX: usize = 256;
 
 /// Most puts, removes or keys of one call.
 pub const REGISTRY_BATCH_MAX: usize = 1000;

@@ -29,7 +29,7 @@ impl BusKeys for FixedKeys {
 
 async fn sealer(clock: Arc<ManualClock>) -> Arc<Sealer> {
     let entropy = Arc::new(SeededEntropy::new(1));
-    Sealer::start(Region::Frankfurt, Arc::new(FixedKeys), clock, entropy).await.unwrap()
+    Sealer::start(Region::Frankfurt, Arc::new(FixedKeys), clock, entropy).await.expect("the keys are there")
 }
 
 async fn bare_bus() -> BusFixture {
@@ -51,7 +51,7 @@ async fn sealed_bus() -> BusFixture {
             Box::pin(async move {
                 let sealer = sealer(Arc::new(ManualClock::at(NOW_MS))).await;
                 let build = |opening| async move { Ok(hub.attach(opening) as Arc<dyn Bus>) };
-                SealedBus::new(sealer, sink, build).await.unwrap() as Arc<dyn Bus>
+                SealedBus::new(sealer, sink, build).await.expect("the bus is built") as Arc<dyn Bus>
             })
         }),
         keep: Box::new(()),
