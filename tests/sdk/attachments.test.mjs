@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { crc32, deflateSync } from 'node:zlib';
 
 import { Client, sdk } from './support/client.mjs';
 import { regionForThisFile } from './support/setup.mjs';
@@ -63,16 +64,44 @@ test('an image is uploaded, announced and downloaded as it was', async () => {
   assert.deepEqual(await bytesOf(await download(right, message.url, message.secret)), bytes);
 });
 
-test('a page shows the image by its link alone, and its thumbnail too', async () => {
-  const bytes = content(1000);
-  const file = fileOf(bytes, 'photo.png', 'image/png');
-  const message = await sent('onImageMessage', { type: 'img', file });
-  for (const link of [message.url, message.thumb]) {
-    const answer = await fetch(link);
-    assert.equal(answer.status, 200, link);
-    assert.equal(answer.headers.get('content-type'), 'image/png');
-    assert.deepEqual(new Uint8Array(await answer.arrayBuffer()), bytes);
-  }
+// A gray PNG: header, one block of rows, end.
+function png(width, height) {
+  const chunk = (name, body) => {
+    const bytes = Buffer.alloc(12 + body.length);
+    bytes.writeUInt32BE(body.length, 0);
+    bytes.write(name, 4, 'latin1');
+    body.copy(bytes, 8);
+    bytes.writeUInt32BE(crc32(bytes.subarray(4, 8 + body.length)), 8 + body.length);
+    return bytes;
+  };
+  const head = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0]);
+  head.writeUInt32BE(width, 0);
+  head.writeUInt32BE(height, 4);
+  const rows = deflateSync(Buffer.alloc((width + 1) * height, 0));
+  const signature = Buffer.from('89504e470d0a1a0a', 'hex');
+  return Buffer.concat([signature, chunk('IHDR', head), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))]);
+}
+
+// What a page gets that shows a link, without a token.
+async function shown(link) {
+  const answer = await fetch(link);
+  assert.equal(answer.status, 200, link);
+  assert.equal(answer.headers.get('content-type'), 'image/png');
+  return Buffer.from(await answer.arrayBuffer());
+}
+
+test('a page shows an image by its link alone, and a small one by the link of its thumbnail', async () => {
+  const bytes = png(640, 320);
+  const message = await sent('onImageMessage', { type: 'img', file: fileOf(bytes, 'photo.png', 'image/png') });
+  assert.deepEqual(await shown(message.url), bytes);
+  const small = await shown(message.thumb);
+  assert.deepEqual([small.readUInt32BE(16), small.readUInt32BE(20)], [170, 85]);
+});
+
+test('an image that is none is its own thumbnail', async () => {
+  const bytes = Buffer.from(content(1000));
+  const message = await sent('onImageMessage', { type: 'img', file: fileOf(bytes, 'photo.png', 'image/png') });
+  assert.deepEqual(await shown(message.thumb), bytes);
 });
 
 test('a file larger than the package sends in one part arrives whole', async () => {

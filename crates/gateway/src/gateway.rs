@@ -43,6 +43,7 @@ pub struct Gateway {
     pub(crate) attachment: Attachment,
     /// Attachments on their way in and out.
     pub(crate) transfers: Arc<rest::Transfers>,
+    pub(crate) thumbnails: Arc<rest::Thumbnails>,
     /// Set once, by the drain.
     pub(crate) stopping: CancellationToken,
     /// Every connection and socket.
@@ -77,6 +78,7 @@ impl Gateway {
             attachment: Attachment::new(&stopping),
             settings,
             transfers: Arc::default(),
+            thumbnails: Arc::new(rest::Thumbnails::new()),
             stopping,
             tasks: TaskTracker::new(),
             meters: Meters::new(),

@@ -3,32 +3,23 @@
 //! A link works for who knows the share secret, with or without a token: pages show images by their link alone. Without
 //! the secret a token is needed, and for a restricted file one with app privilege (server SDKs send no secret).
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use bulkhead_model::{AppUuid, Error, ErrorKind, Result};
-use bulkhead_proto::attachments::{AttachmentRequest, ReadAttachmentRequest};
+use bulkhead_model::{AppUuid, ErrorKind};
+use bulkhead_proto::attachments::AttachmentRequest;
 use bulkhead_proto::records::Attachment;
 use bytes::Bytes;
-use futures_util::{TryStreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use subtle::ConstantTimeEq;
-use tokio::sync::mpsc;
 
 use super::call::Call;
 use super::caller::MaybeCaller;
 use super::chatfile_range::{Asked, asked};
+use super::chatfile_thumbnail as thumbnail;
+use super::chatfile_transfer::Transfer;
 use super::chatfile_upload::hash_of;
 use super::error::RestError;
-use super::transfers::TransferPlace;
-use crate::Gateway;
-
-/// Bytes that are asked of storage at one time. A client that does not read holds this much here and nothing there.
-const WINDOW_BYTES: u64 = 256 * 1024;
 
 /// How long a browser may keep a file without asking again, in seconds. The content of a file never changes.
 const CACHE_S: u32 = 60 * 60;
@@ -52,13 +43,24 @@ pub(super) async fn download(
     let attachment = call.gateway.attachments.head(request).await?;
     judge(&caller, &attachment, secret)?;
 
-    let etag = format!("\"{}\"", hex_of(&uuid));
+    if is_thumbnail_wanted(call, &headers)
+        && let Some(small) = thumbnail::of(call, &attachment).await
+    {
+        let etag = format!("\"{}-thumbnail\"", text_of(&uuid));
+        let mut response = Response::new(Body::from(small.clone()));
+        describe(response.headers_mut(), &attachment, &etag, small.len() as u64);
+        return Ok(response);
+    }
+    let etag = format!("\"{}\"", text_of(&uuid));
     let (status, offset, length) = match asked(&headers, attachment.bytes, &etag) {
         Asked::Whole => (StatusCode::OK, 0, attachment.bytes),
         Asked::Part { offset, length } => (StatusCode::PARTIAL_CONTENT, offset, length),
         Asked::Nothing => return Ok(out_of_range(attachment.bytes)),
     };
-    let body = if method == Method::HEAD { Body::empty() } else { body(call, uuid, offset, length).await? };
+    let body = match method {
+        Method::HEAD => Body::empty(),
+        _ => Transfer::new(call, uuid, offset, length)?.into_body().await?,
+    };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     describe(response.headers_mut(), &attachment, &etag, length);
@@ -67,6 +69,12 @@ pub(super) async fn download(
         response.headers_mut().insert(header::CONTENT_RANGE, ascii(range));
     }
     Ok(response)
+}
+
+/// A header or a query parameter asks for the small form of an image.
+fn is_thumbnail_wanted(call: &Call, headers: &HeaderMap) -> bool {
+    let header = headers.get("thumbnail").is_some_and(|value| value == "true");
+    header || call.query("thumbnail") == Some("true")
 }
 
 /// Whether the caller may read the file.
@@ -96,92 +104,6 @@ fn out_of_range(file_bytes: u64) -> Response {
     let mut response = RestError::of_status(StatusCode::RANGE_NOT_SATISFIABLE).into_response();
     response.headers_mut().insert(header::CONTENT_RANGE, ascii(format!("bytes */{file_bytes}")));
     response
-}
-
-/// The bytes of a range. The first window is fetched before the answer begins, so that what fails then is answered as an
-/// error; what fails later breaks the connection.
-async fn body(call: &Call, uuid: Bytes, offset: u64, length: u64) -> Result<Body, RestError> {
-    let mut transfer = Transfer {
-        _place: call.gateway.transfers.enter(call.app_uuid)?,
-        gateway: Arc::clone(&call.gateway),
-        app: call.app_bytes(),
-        uuid,
-        offset,
-        left: length,
-        ready: VecDeque::new(),
-    };
-    transfer.fetch().await?;
-    let (pieces, taken) = mpsc::channel(1);
-    tokio::spawn(transfer.run(pieces));
-    let pieces = stream::try_unfold((taken, length), |(mut taken, left)| async move {
-        match taken.recv().await {
-            Some(piece) => {
-                let left = left - piece.len() as u64;
-                Ok(Some((piece, (taken, left))))
-            }
-            None if left > 0 => Err(Error::from(ErrorKind::Unavailable)),
-            None => Ok(None),
-        }
-    });
-    Ok(Body::from_stream(pieces))
-}
-
-/// A range on its way to a client.
-struct Transfer {
-    _place: TransferPlace,
-    gateway: Arc<Gateway>,
-    app: Bytes,
-    uuid: Bytes,
-    /// Where the next window begins.
-    offset: u64,
-    /// Bytes that were not asked for yet.
-    left: u64,
-    ready: VecDeque<Bytes>,
-}
-
-impl Transfer {
-    /// Hands everything over, as fast as the client takes it and not longer than a transfer may take.
-    async fn run(mut self, pieces: mpsc::Sender<Bytes>) {
-        let limit = Duration::from_millis(self.gateway.settings.transfer_limit_ms);
-        match tokio::time::timeout(limit, self.send(pieces)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a download ends early"),
-            Err(_) => tracing::debug!("a download takes too long and is ended"),
-        }
-    }
-
-    /// Ends without an error too when the client goes away.
-    async fn send(&mut self, pieces: mpsc::Sender<Bytes>) -> Result<()> {
-        loop {
-            while let Some(piece) = self.ready.pop_front() {
-                if pieces.send(piece).await.is_err() {
-                    return Ok(());
-                }
-            }
-            if self.left == 0 {
-                return Ok(());
-            }
-            self.fetch().await?;
-        }
-    }
-
-    async fn fetch(&mut self) -> Result<()> {
-        let length = self.left.min(WINDOW_BYTES);
-        let request = ReadAttachmentRequest {
-            app: self.app.clone(),
-            uuid: self.uuid.clone(),
-            offset: self.offset,
-            length,
-        };
-        let pieces: VecDeque<Bytes> = self.gateway.attachments.read(request).await?.try_collect().await?;
-        if pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() != length {
-            return Err(ErrorKind::Internal.with("storage answered another length than it was asked for"));
-        }
-        self.ready = pieces;
-        self.offset += length;
-        self.left -= length;
-        Ok(())
-    }
 }
 
 /// What is said of a file. Its type was the uploader's word, so nothing a browser would run is shown as a page.
@@ -234,7 +156,8 @@ fn read_uuid(text: &str) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(&number.to_be_bytes()))
 }
 
-fn hex_of(uuid: &[u8]) -> String {
+/// The text form of a UUID, which is the same whatever it names.
+fn text_of(uuid: &[u8]) -> String {
     AppUuid::from_slice(uuid).map(|uuid| uuid.to_string()).unwrap_or_default()
 }
 
@@ -245,7 +168,7 @@ mod tests {
     #[test]
     fn a_uuid_reads_from_its_text_and_nothing_else_does() {
         let text = "5fd74830-0000-4000-8000-000000000001";
-        assert_eq!(hex_of(&read_uuid(text).unwrap()), text);
+        assert_eq!(text_of(&read_uuid(text).unwrap()), text);
         for wrong in [
             "",
             "5fd74830",

@@ -221,7 +221,7 @@ impl Stream for Source {
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(Unreadable))),
             Poll::Ready(Some(Ok(frame))) => {
-                let unused = self.unused.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
+                let unused = self.unused.fetch_add(frame.len(), Ordering::Relaxed);
                 self.has_given = true;
                 Poll::Ready(Some(if unused > UNUSED_BYTES_MAX { Err(Unreadable) } else { Ok(frame) }))
             }

@@ -274,6 +274,28 @@ async fn a_file_is_served_as_it_was_given() {
 }
 
 #[tokio::test]
+async fn an_image_has_a_thumbnail_and_what_has_none_is_served_as_it_is() {
+    let stack = Stack::new();
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(800, 400).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let made = stack.upload(&[], png.get_ref()).await;
+    let secret = ("share-secret", &*made.secret);
+    for (uri, headers) in [
+        (format!("{}?thumbnail=true", made.path), vec![secret]),
+        (made.path.clone(), vec![secret, ("thumbnail", "true")]),
+    ] {
+        let small = stack.get(&uri, &headers).await;
+        assert_eq!((small.status, &small.headers["content-type"]), (200, &"image/png".parse().unwrap()));
+        let small = image::load_from_memory(&small.body).unwrap();
+        assert_eq!((small.width(), small.height()), (170, 85));
+    }
+    assert_eq!(stack.get(&made.path, &[secret]).await.body, *png.get_ref());
+    let video = stack.upload(&[], b"no image").await;
+    let link = format!("{}?thumbnail=true&share-secret={}", video.path, video.secret);
+    assert_eq!(stack.get(&link, &[]).await.body, &b"no image"[..]);
+}
+
+#[tokio::test]
 async fn a_range_is_served_as_a_part() {
     let stack = Stack::new();
     let made = stack.upload(&[], b"0123456789").await;

@@ -9,6 +9,8 @@ mod caller;
 mod chatfile_download;
 mod chatfile_form;
 mod chatfile_range;
+mod chatfile_thumbnail;
+mod chatfile_transfer;
 mod chatfile_upload;
 mod cors;
 mod dispatch;
@@ -51,6 +53,7 @@ use bulkhead_model::ErrorKind;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use self::chatfile_thumbnail::Thumbnails;
 use self::error::RestError;
 use self::limits::Limits;
 pub(crate) use self::transfers::Transfers;
