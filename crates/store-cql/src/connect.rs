@@ -71,6 +71,11 @@ pub(crate) async fn connect(settings: &CqlSettings, purpose: Purpose) -> Result<
     Ok(session)
 }
 
+/// Whether the database is ScyllaDB, whose nodes tell drivers of their shards.
+pub(crate) fn is_scylla(session: &Session) -> bool {
+    session.get_cluster_state().get_nodes_info().iter().any(|node| node.sharder().is_some())
+}
+
 fn check_data_center(session: &Session, settings: &CqlSettings) -> Result<(), OpenError> {
     let state = session.get_cluster_state();
     let mut found: Vec<&str> =

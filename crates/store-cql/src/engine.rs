@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::conditional::{self, RowLocks};
-use crate::connect::{Purpose, connect};
+use crate::connect::{Purpose, connect, is_scylla};
 use crate::failure::unavailable;
 use crate::index::Entry;
 use crate::schema::{MARK_TABLE, VERSION};
@@ -71,8 +71,7 @@ impl CqlStore {
         if mark.schema_version < VERSION || !schema::names().all(|table| found.has(&table)) {
             return Err(not_migrated());
         }
-        let is_scylla =
-            session.get_cluster_state().get_nodes_info().iter().any(|node| node.sharder().is_some());
+        let keys_at_once = if is_scylla(&session) { SCYLLA_KEYS_AT_ONCE } else { usize::MAX };
         let prepared = |error: PrepareError| OpenError::unreachable(&settings.contact_points, &error);
         let client = Client::new(session).await.map_err(prepared)?;
         let statements = Statements::prepare(client.session(), &settings.keyspace).await.map_err(prepared)?;
@@ -85,7 +84,7 @@ impl CqlStore {
             clock,
             locks: RowLocks::new(),
             registered: Cache::new(REGISTERED_MAX),
-            keys_at_once: if is_scylla { SCYLLA_KEYS_AT_ONCE } else { usize::MAX },
+            keys_at_once,
         });
         let following = tokio::spawn(follow(engine.clone()));
         Ok(Arc::new(Self { engine, call_timeout: settings.call_timeout, following }))

@@ -2,7 +2,7 @@
 
 use scylla::client::session::Session;
 
-use crate::connect::{Purpose, connect};
+use crate::connect::{Purpose, connect, is_scylla};
 use crate::schema::{MARK_TABLE, VERSION};
 use crate::{CqlSettings, OpenError, mark, schema};
 
@@ -25,8 +25,7 @@ pub async fn migrate(settings: &CqlSettings, copies: u16, now_ms: u64) -> Result
     let found = match mark::find(&session, settings).await? {
         Some(found) => found,
         None => {
-            change(&session, settings, schema::keyspace(&settings.keyspace, &settings.data_center, copies))
-                .await?;
+            make_keyspace(&session, settings, copies).await?;
             let missing = || OpenError::NotMigrated { keyspace: settings.keyspace.clone() };
             mark::find(&session, settings).await?.ok_or_else(missing)?
         }
@@ -46,6 +45,19 @@ pub async fn migrate(settings: &CqlSettings, copies: u16, now_ms: u64) -> Result
         mark::finish(&session, settings).await?;
     }
     Ok(Migration { from: mark.schema_version, to: VERSION })
+}
+
+async fn make_keyspace(session: &Session, settings: &CqlSettings, copies: u16) -> Result<(), OpenError> {
+    let (keyspace, data_center) = (&settings.keyspace, &settings.data_center);
+    if is_scylla(session) {
+        let make = schema::keyspace_without_tablets(keyspace, data_center, copies);
+        match change(session, settings, make).await {
+            // A version that has no tablets to switch off.
+            Err(OpenError::Refused { .. }) => {}
+            decided => return decided,
+        }
+    }
+    change(session, settings, schema::keyspace(keyspace, data_center, copies)).await
 }
 
 async fn change(session: &Session, settings: &CqlSettings, statement: String) -> Result<(), OpenError> {

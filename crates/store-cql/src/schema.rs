@@ -28,6 +28,12 @@ pub(crate) fn keyspace(keyspace: &str, data_center: &str, copies: u16) -> String
     )
 }
 
+/// [`keyspace`] for ScyllaDB from 6.0 on, whose newer way to place partitions has lightweight transactions only since
+/// 2025.4. Earlier versions, and Cassandra, do not know the word.
+pub(crate) fn keyspace_without_tablets(keyspace: &str, data_center: &str, copies: u16) -> String {
+    format!("{} AND tablets = {{'enabled': false}}", self::keyspace(keyspace, data_center, copies))
+}
+
 /// The statement that makes the mark's table.
 pub(crate) fn mark(keyspace: &str) -> String {
     format!(
@@ -140,6 +146,8 @@ mod tests {
             "CREATE KEYSPACE IF NOT EXISTS ks WITH replication = {'class': 'NetworkTopologyStrategy', 'singapore': \
              3} AND durable_writes = true"
         );
+        let scylla = keyspace_without_tablets("ks", "singapore", 3);
+        assert!(scylla.ends_with("durable_writes = true AND tablets = {'enabled': false}"), "{scylla}");
     }
 
     #[test]
