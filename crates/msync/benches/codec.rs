@@ -105,8 +105,10 @@ fn benches(criterion: &mut Criterion) {
             id: 0,
             previous_id: 0,
             transient: false,
+            except_user: String::new(),
             except_device: String::new(),
             only_device: String::new(),
+            only_users: Vec::new(),
         };
         bench.iter(|| {
             (delivery.previous_id, delivery.id) = (delivery.id, delivery.id + 1);

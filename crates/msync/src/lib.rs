@@ -17,7 +17,7 @@ pub mod proto {
 
 pub use queue::{CONFERENCE_DOMAIN, Position, Queue, QueueKind, USER_DOMAIN};
 pub use session::{
-    Ack, CloseReason, Command, Delivery, LoggedIn, LoginRefusal, Page, Publish, Session, SessionLimits,
+    Ack, CloseReason, Command, Delivery, Join, LoggedIn, LoginRefusal, Page, Publish, Session, SessionLimits,
     login_refusal, send_refusal,
 };
 pub use wire::Malformed;

@@ -15,9 +15,12 @@ pub(crate) async fn confirm(core: &Core, request: ConfirmRequest) -> Result<()> 
         return Err(ErrorKind::InvalidArgument.with("too many positions in one confirmation"));
     }
     for proven in request.positions {
-        let Some(view) = View::of(request.session.clone(), proven.queue)? else { continue };
+        let Some(view) = View::of(core, request.session.clone(), proven.queue).await? else { continue };
         let lane = core.lane_of(view.app, &view.channel_key);
-        lane.with_place(core, &view.standing, &view.cursor, |position| position.prove(proven.id)).await?;
+        lane.with_place(core, &view.standing, &view.cursor, view.seat.as_ref(), |position| {
+            position.prove(proven.id);
+        })
+        .await?;
     }
     Ok(())
 }
@@ -26,7 +29,7 @@ pub(crate) async fn confirm(core: &Core, request: ConfirmRequest) -> Result<()> 
 pub(crate) fn close_session(core: &Core, request: CloseSessionRequest) -> Result<()> {
     let session = request.session.unwrap_or_default();
     let app = bulkhead_model::AppUuid::from_slice(&session.app)?;
-    if core.sessions.close(app, &session.user, session.session) {
+    if core.sessions.close(app, &session.user, session.session, request.lost) {
         for lane in &core.lanes {
             if lane.with(|state| state.has_unwritten()) {
                 lane.flush.notify_one();

@@ -15,6 +15,28 @@ const TAKEN_MARKS_MAX: usize = 16;
 /// An id of a channel and how many chat messages the user had been sent up to it.
 pub(crate) type Mark = (u64, u64);
 
+/// The newest marks of a log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks(VecDeque<Mark>);
+
+impl Marks {
+    /// The count at an id: exact among the newest, a lower bound or nothing for older ones.
+    pub(crate) fn incoming_at(&self, id: u64) -> Option<u64> {
+        let after = self.0.partition_point(|(marked, _)| *marked <= id);
+        after.checked_sub(1).map(|index| self.0[index].1)
+    }
+
+    /// Takes in newer marks.
+    pub(crate) fn extend(&mut self, marks: impl IntoIterator<Item = Mark>) {
+        for mark in marks {
+            if self.0.len() >= MARKS_MAX {
+                self.0.pop_front();
+            }
+            self.0.push_back(mark);
+        }
+    }
+}
+
 /// A conversation in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Standing {
@@ -22,7 +44,7 @@ pub(crate) struct Standing {
     /// What the store has as `taken_id`.
     durable_taken_id: u64,
     /// The newest messages, so that a proof somewhere among them counts exactly.
-    marks: VecDeque<Mark>,
+    marks: Marks,
 }
 
 impl Pinned for Standing {
@@ -34,7 +56,7 @@ impl Pinned for Standing {
 impl Standing {
     /// As the store has it.
     pub(crate) fn stored(row: Conversation) -> Self {
-        Self { durable_taken_id: row.taken_id, row, marks: VecDeque::new() }
+        Self { durable_taken_id: row.taken_id, row, marks: Marks::default() }
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
@@ -47,13 +69,20 @@ impl Standing {
         self.row.incoming = self.row.incoming.max(row.incoming);
         self.take((row.taken_id, row.taken_incoming));
         self.durable_taken_id = self.durable_taken_id.max(row.taken_id);
-        for mark in marks {
-            if self.marks.len() >= MARKS_MAX {
-                self.marks.pop_front();
-            }
-            self.marks.push_back(mark);
-        }
+        self.marks.extend(marks);
         self.prune();
+    }
+
+    /// A member of a group stands at the group's end of the log, and has nothing to take of what was before it came.
+    pub(crate) fn enter(&mut self, end: Mark, joined: Mark) {
+        self.row.last_id = self.row.last_id.max(end.0);
+        self.row.incoming = self.row.incoming.max(end.1);
+        if joined.0 > self.row.taken_id {
+            self.row.taken_id = joined.0;
+            self.row.taken_incoming = self.row.taken_incoming.max(joined.1);
+            // As good as written: the membership says the same.
+            self.durable_taken_id = self.durable_taken_id.max(joined.0);
+        }
     }
 
     /// Some device has everything up to the mark.
@@ -70,13 +99,13 @@ impl Standing {
         if id >= self.row.last_id {
             return Some(self.row.incoming);
         }
-        let after = self.marks.partition_point(|(marked, _)| *marked <= id);
-        after.checked_sub(1).map(|index| self.marks[index].1)
+        self.marks.incoming_at(id)
     }
 
     fn prune(&mut self) {
-        while self.marks.len() > TAKEN_MARKS_MAX && self.marks[0].0 <= self.row.taken_id {
-            self.marks.pop_front();
+        let marks = &mut self.marks.0;
+        while marks.len() > TAKEN_MARKS_MAX && marks[0].0 <= self.row.taken_id {
+            marks.pop_front();
         }
     }
 }
@@ -128,11 +157,22 @@ impl Place {
         }
     }
 
-    /// Where a proof for `id` puts this device, given how its user stands; never beyond the newest message.
-    pub(crate) fn proven(&self, id: u64, standing: &Standing) -> Mark {
-        let id = id.min(standing.row.last_id);
-        let counted = if id == self.page.0 { Some(self.page.1) } else { standing.incoming_at(id) };
-        (id, counted.unwrap_or(self.incoming).max(self.incoming).min(standing.row.incoming))
+    /// A member's device has nothing to take of what was before the member came.
+    pub(crate) fn enter(&mut self, joined: Mark) {
+        if joined.0 > self.id {
+            self.id = joined.0;
+            // As good as written: the membership says the same.
+            self.durable_id = self.durable_id.max(joined.0);
+        }
+        self.incoming = self.incoming.max(joined.1);
+    }
+
+    /// Where a proof for `id` puts this device, given where the log ends and what is known of its counts; never beyond
+    /// the newest message.
+    pub(crate) fn proven(&self, id: u64, end: Mark, incoming_at: impl Fn(u64) -> Option<u64>) -> Mark {
+        let id = id.min(end.0);
+        let counted = if id == self.page.0 { Some(self.page.1) } else { incoming_at(id) };
+        (id, counted.unwrap_or(self.incoming).max(self.incoming).min(end.1))
     }
 }
 
@@ -158,11 +198,12 @@ mod tests {
     fn proof_counts_exactly_moves_forward_only_and_never_beyond_the_log() {
         let standing = standing();
         let mut place = Place::default();
-        place.advance(place.proven(40, &standing));
+        let proven = |place: &Place, id| place.proven(id, (100, 10), |id| standing.incoming_at(id));
+        place.advance(proven(&place, 40));
         assert_eq!(place.cursor(), Cursor { id: 40, incoming: 4 });
-        place.advance(place.proven(20, &standing));
+        place.advance(proven(&place, 20));
         assert_eq!(place.id, 40);
-        place.advance(place.proven(5000, &standing));
+        place.advance(proven(&place, 5000));
         assert_eq!(place.cursor(), Cursor { id: 100, incoming: 10 });
         assert!(place.is_dirty());
         place.written(100);
@@ -188,11 +229,11 @@ mod tests {
         for n in 1..1000 {
             standing.written(&Conversation { last_id: n, incoming: n, ..Conversation::default() }, [(n, n)]);
         }
-        assert_eq!(standing.marks.len(), MARKS_MAX);
+        assert_eq!(standing.marks.0.len(), MARKS_MAX);
         assert_eq!(standing.incoming_at(1), None);
         assert_eq!(standing.incoming_at(950), Some(950));
         standing.take((990, 990));
-        assert_eq!(standing.marks.len(), TAKEN_MARKS_MAX);
+        assert_eq!(standing.marks.0.len(), TAKEN_MARKS_MAX);
         assert_eq!(standing.incoming_at(995), Some(995));
     }
 }

@@ -8,6 +8,8 @@ use bulkhead_store::{Mutation, Row, RowKey, SCAN_ROWS_MAX, Scan, Store, WRITE_MU
 use bytes::Bytes;
 
 use crate::RouterSettings;
+use crate::channels::depart::Departures;
+use crate::channels::key::ChannelRef;
 use crate::dedup::Dedup;
 use crate::directory::Directory;
 use crate::lane::Lane;
@@ -19,6 +21,8 @@ pub(crate) struct Core {
     pub(crate) directory: Directory,
     pub(crate) sequencer: Arc<Sequencer>,
     pub(crate) sessions: Sessions,
+    /// Who leaves rooms because their session ended.
+    pub(crate) departures: Arc<Departures>,
     pub(crate) dedup: Dedup,
     pub(crate) lanes: Vec<Arc<Lane>>,
     pub(crate) settings: RouterSettings,
@@ -33,6 +37,11 @@ impl Core {
     /// The lane that owns a channel.
     pub(crate) fn lane_of(&self, app: AppUuid, channel_key: &str) -> &Arc<Lane> {
         &self.lanes[self.lane_number(slot_of(app, channel_key))]
+    }
+
+    /// The lane that owns a group or room.
+    pub(crate) fn lane_of_channel(&self, key: &ChannelRef) -> &Arc<Lane> {
+        self.lane_of(key.app(), key.text())
     }
 
     /// No message that is not durable yet has an id of an earlier instant, nor will one be given.

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use bulkhead_model::AppUuid;
-use bulkhead_proto::router::{Delivery, GatewayEvent, Queue, gateway_event::Event};
+use bulkhead_proto::router::{ChannelDelivery, Delivery, GatewayEvent, Queue, gateway_event::Event};
 
+use crate::channels::key::ChannelRef;
 use crate::log::Entry;
 use crate::publish::Job;
 use crate::sessions::{Gateway, Sessions};
@@ -16,8 +17,11 @@ pub(crate) struct Fanout<'a> {
     gateways: Vec<(Arc<Gateway>, Vec<GatewayEvent>)>,
 }
 
-/// Puts a message into the topics of the two users of its direct channel.
+/// Puts a message into the topics of the two users of its direct channel, or into that of its group or room.
 pub(crate) fn deliver(fanout: &mut Fanout<'_>, job: &Job, entry: &Entry) {
+    if let Some(key) = &job.many {
+        return fanout.to_channel(key, || to_many(job, entry));
+    }
     let delivery = |user: &str, queue: &str, previous_id, except_device: &str, only_device: &str| Delivery {
         app: job.request.app.clone(),
         user: user.to_owned(),
@@ -43,6 +47,23 @@ pub(crate) fn deliver(fanout: &mut Fanout<'_>, job: &Job, entry: &Entry) {
     }
 }
 
+fn to_many(job: &Job, entry: &Entry) -> ChannelDelivery {
+    // Over REST there is no device to be left out; without `sync_device` it is all of the sender's.
+    let from_device = if job.is_hidden_from_sender() { "" } else { &job.request.from_device };
+    let leaves_out = job.is_hidden_from_sender() || !from_device.is_empty();
+    ChannelDelivery {
+        app: job.request.app.clone(),
+        queue: Some(Queue { name: job.to.name.clone(), kind: job.to.kind }),
+        id: entry.id,
+        previous_id: if entry.transient { 0 } else { entry.sender_previous_id },
+        transient: entry.transient,
+        meta: entry.meta.clone(),
+        except_user: if leaves_out { job.request.from_user.clone() } else { String::new() },
+        except_device: from_device.to_owned(),
+        only_users: entry.only_users.clone(),
+    }
+}
+
 impl<'a> Fanout<'a> {
     pub(crate) fn new(sessions: &'a Sessions) -> Self {
         Self { sessions, gateways: Vec::new() }
@@ -55,7 +76,22 @@ impl<'a> Fanout<'a> {
         }
     }
 
-    fn to(&mut self, app: AppUuid, user: &str, delivery: impl FnOnce() -> Delivery) {
+    pub(crate) fn sessions(&self) -> &'a Sessions {
+        self.sessions
+    }
+
+    /// One event for each gateway that has a session of a member.
+    pub(crate) fn to_channel(&mut self, key: &ChannelRef, delivery: impl FnOnce() -> ChannelDelivery) {
+        let mut gateways = self.sessions.gateways_of_channel(key);
+        let Some(last) = gateways.pop() else { return };
+        let event = GatewayEvent { event: Some(Event::ChannelDelivery(delivery())) };
+        for gateway in gateways {
+            self.add(gateway, event.clone());
+        }
+        self.add(last, event);
+    }
+
+    pub(crate) fn to(&mut self, app: AppUuid, user: &str, delivery: impl FnOnce() -> Delivery) {
         let mut gateways = self.sessions.gateways_of(app, user);
         let Some(last) = gateways.pop() else { return };
         let event = GatewayEvent { event: Some(Event::Delivery(delivery())) };
@@ -65,7 +101,7 @@ impl<'a> Fanout<'a> {
         self.add(last, event);
     }
 
-    fn add(&mut self, gateway: Arc<Gateway>, event: GatewayEvent) {
+    pub(crate) fn add(&mut self, gateway: Arc<Gateway>, event: GatewayEvent) {
         match self.gateways.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &gateway)) {
             Some((_, events)) => events.push(event),
             None => self.gateways.push((gateway, vec![event])),

@@ -6,23 +6,27 @@ use bulkhead_proto::router::{KickReason, UserRequest};
 use bulkhead_store::{Mutation, Scope, Table, tables};
 use bytes::Bytes;
 
+use crate::channels::submit;
 use crate::core::Core;
 use crate::keys::{SenderKey, user_partition};
 use crate::publish::check_user;
 use crate::unread::scan_of;
+use crate::work::Queues;
 
 /// Pages of a thousand rows in which the user's devices are looked for.
 const PAGES_MAX: usize = 20;
 
-pub(crate) async fn forget_user(core: &Core, request: UserRequest) -> Result<()> {
+pub(crate) async fn forget_user(core: &Core, queues: &Queues, request: UserRequest) -> Result<()> {
     let app = AppUuid::from_slice(&request.app)?;
     let user = request.user.as_str();
     check_user(user)?;
     core.directory.forget(app, user);
     core.sessions.disconnect(app, user, "", KickReason::UserRemoved);
 
+    submit::forget_user(core, queues, app, user).await?;
     let devices = core.scan_all(scan_of(&tables::DEVICES, app, user), PAGES_MAX).await?;
     let mut mutations = vec![
+        everything(&tables::MEMBERSHIPS, app, user_partition(user)),
         everything(&tables::CONVERSATIONS, app, user_partition(user)),
         everything(&tables::DEVICES, app, user_partition(user)),
     ];

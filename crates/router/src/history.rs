@@ -1,12 +1,15 @@
 //! A page of what a user may see of a channel.
 
 use bulkhead_model::limits::HISTORY_PAGE_MAX;
-use bulkhead_model::{AppUuid, ErrorKind, MessageId, Result};
+use bulkhead_model::{AppUuid, Channel, ErrorKind, MessageId, Result};
 use bulkhead_proto::records::{ContentKind, Message};
 use bulkhead_proto::router::{HistoryRequest, Page, PageMessage, QueueKind};
 use bulkhead_store::{Scan, Scope, tables};
 use bytes::Bytes;
 
+use crate::channels::key::{ChannelRef, is_of_many};
+use crate::channels::read;
+use crate::channels::seat::seat_of;
 use crate::core::Core;
 use crate::keys::{id_bytes, id_of};
 use crate::lane::decode;
@@ -24,11 +27,28 @@ pub(crate) async fn history(core: &Core, request: HistoryRequest) -> Result<Page
         return Err(ErrorKind::InvalidArgument.with("limit must be between 1 and 50"));
     }
     let queue = request.queue.clone().unwrap_or_default();
-    let channel = channel_of(&request.user, &queue)?;
-    if queue.kind() != QueueKind::Direct {
+    let mut channel = channel_of(&request.user, &queue)?;
+    let mut bounds = Bounds::of(&request);
+    if is_of_many(&channel) {
+        let mut key = ChannelRef::new(app, channel.key().as_bytes());
+        let mut seat = seat_of(core, key.clone(), &request.user).await?;
+        if let (None, Channel::Group(id)) = (&seat, &channel) {
+            // Clients ask for a room's history as for a group's.
+            let room = Channel::Room(id.clone());
+            let room_key = ChannelRef::new(app, room.key().as_bytes());
+            seat = seat_of(core, room_key.clone(), &request.user).await?;
+            if seat.is_some() {
+                (key, channel) = (room_key, room);
+            }
+        }
+        let Some(seat) = seat else { return Err(read::why_no_seat(core, &key).await) };
+        // A room is open to all, so that those who come see what was said. A group's past is its members' of then.
+        if !key.is_room() {
+            bounds.leave(seat.joined.0, true);
+        }
+    } else if queue.kind() != QueueKind::Direct {
         return Err(ErrorKind::ChannelNotFound.into());
     }
-    let mut bounds = Bounds::of(&request);
     let mut page = Page::default();
     let mut considered = 0;
     while considered < ROWS_CONSIDERED_MAX {
@@ -113,6 +133,7 @@ fn is_shown(request: &HistoryRequest, message: &Message) -> bool {
         && message.content() != ContentKind::Command
         && !message.recalled
         && !message.history_hidden_for.contains(user)
+        && (message.only_users.is_empty() || message.only_users.contains(user) || message.from_user == *user)
         && (message.only_device.is_empty() || message.from_user == *user)
         && (request.contents.is_empty() || request.contents.contains(&message.content))
         && (request.sender.is_empty() || request.sender == message.from_user)

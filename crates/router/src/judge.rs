@@ -9,10 +9,20 @@ use crate::publish::Job;
 pub(crate) fn may_send(job: &Job, facts: &Facts) -> Result<()> {
     match job.channel.kind() {
         ChannelKind::Direct => may_send_direct(job, facts),
-        // Nobody has made one yet, so none is found; membership, mute and allowlist are judged here.
-        ChannelKind::Group | ChannelKind::Room | ChannelKind::Thread => {
-            Err(ErrorKind::ChannelNotFound.into())
-        }
+        ChannelKind::Group | ChannelKind::Room => may_send_to_many(job, facts),
+        // Nobody has made one yet, so none is found.
+        ChannelKind::Thread => Err(ErrorKind::ChannelNotFound.into()),
+    }
+}
+
+/// The channel is there and the sender is in it. A backend may send to a channel in anybody's name.
+fn may_send_to_many(job: &Job, facts: &Facts) -> Result<()> {
+    let draft = job.many.as_ref().and_then(|key| facts.channels.get(key));
+    let draft = draft.filter(|draft| draft.record().is_some()).ok_or(ErrorKind::ChannelNotFound)?;
+    if job.request.administrative || draft.member(&job.request.from_user).is_some() {
+        Ok(())
+    } else {
+        Err(ErrorKind::NotMember.into())
     }
 }
 

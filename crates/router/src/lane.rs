@@ -13,6 +13,8 @@ use prost::Message;
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
+use crate::channels::roster::{Head, Rosters};
+use crate::channels::seat::Seat;
 use crate::conversation::{Mark, Place, Standing};
 use crate::core::Core;
 use crate::keys::{CursorKey, StandingKey};
@@ -33,6 +35,8 @@ pub(crate) struct Lane {
 
 /// See [`Lane`].
 pub(crate) struct State {
+    /// Who is in the lane's groups and rooms.
+    pub(crate) rosters: Rosters,
     pub(crate) standings: Cache<StandingKey, Standing>,
     pub(crate) places: Cache<CursorKey, Place>,
     dirty_standings: HashSet<StandingKey>,
@@ -47,9 +51,10 @@ pub(crate) struct Flush {
 }
 
 impl Lane {
-    pub(crate) fn new(cached_conversations_max: usize) -> Self {
+    pub(crate) fn new(cached_conversations_max: usize, cached_members_max: usize) -> Self {
         Self {
             state: Mutex::new(State {
+                rosters: Rosters::new(cached_members_max),
                 standings: Cache::new(cached_conversations_max.max(2)),
                 places: Cache::new(cached_conversations_max.max(2)),
                 dirty_standings: HashSet::new(),
@@ -74,11 +79,13 @@ impl Lane {
     }
 
     /// Runs `work` on one user's standing and one device's place, which are read from the store when they are not here.
+    /// With the user's seat for a channel of many.
     pub(crate) async fn with_place<T>(
         &self,
         core: &Core,
         standing_key: &StandingKey,
         cursor_key: &CursorKey,
+        seat: Option<&Seat>,
         mut work: impl FnMut(&mut Position<'_>) -> T,
     ) -> Result<T> {
         let mut loaded: Option<(u64, Standing, Place)> = None;
@@ -90,7 +97,7 @@ impl Lane {
                     state.standings.get_or_insert(standing_key, standing);
                     state.places.get_or_insert(cursor_key, place);
                 }
-                if let Some(done) = state.at(standing_key, cursor_key, &mut work) {
+                if let Some(done) = state.at(standing_key, cursor_key, seat, &mut work) {
                     return Ok(done);
                 }
                 forgotten
@@ -110,13 +117,19 @@ impl Lane {
 pub(crate) struct Position<'a> {
     pub(crate) standing: &'a mut Standing,
     pub(crate) place: &'a mut Place,
+    /// Where the log of a channel of many ends; that of two is the standing's own.
+    head: Option<&'a Head>,
 }
 
 impl Position<'_> {
     /// The device has everything up to `id`.
     pub(crate) fn prove(&mut self, id: u64) {
         if id > self.place.id {
-            let mark = self.place.proven(id, self.standing);
+            let end = (self.standing.row.last_id, self.standing.row.incoming);
+            let mark = self.place.proven(id, end, |id| match self.head {
+                Some(head) => head.incoming_at(id),
+                None => self.standing.incoming_at(id),
+            });
             self.place.advance(mark);
             self.standing.take(mark);
         }
@@ -138,11 +151,17 @@ impl State {
         &mut self,
         standing_key: &StandingKey,
         cursor_key: &CursorKey,
+        seat: Option<&Seat>,
         work: &mut impl FnMut(&mut Position<'_>) -> T,
     ) -> Option<T> {
         let standing = self.standings.get_mut(standing_key)?;
         let place = self.places.get_mut(cursor_key)?;
-        let done = work(&mut Position { standing, place });
+        let head = seat.map(|seat| self.rosters.get(&seat.key).map_or(&seat.stored, |roster| &roster.head));
+        if let (Some(seat), Some(head)) = (seat, head) {
+            standing.enter((head.row.last_id, head.row.incoming), seat.joined);
+            place.enter(seat.joined);
+        }
+        let done = work(&mut Position { standing, place, head });
         let (standing_is_dirty, place_is_dirty) = (standing.is_dirty(), place.is_dirty());
         if standing_is_dirty {
             self.dirty_standings.insert(standing_key.clone());
@@ -223,6 +242,28 @@ impl State {
         if standing.is_dirty() {
             self.dirty_standings.insert(key);
         }
+    }
+
+    /// A device of a member has what it sent itself; `row` is how the member stood to the channel in the store.
+    pub(crate) fn member_took(&mut self, key: StandingKey, row: Conversation, mark: Mark) {
+        let standing = self.standings.get_or_insert(&key, Standing::stored(row));
+        standing.enter(mark, (0, 0));
+        standing.take(mark);
+        if standing.is_dirty() {
+            self.dirty_standings.insert(key);
+        }
+    }
+
+    /// Forgets how somebody stood who has left a channel of many.
+    pub(crate) fn forget_standing(&mut self, key: &StandingKey) {
+        self.standings.remove(key);
+        self.dirty_standings.remove(key);
+    }
+
+    /// Forgets everything, written or not.
+    pub(crate) fn forget_all(&mut self) {
+        self.rosters.clear();
+        self.forget(|_| true, |_| true);
     }
 
     /// Forgets what the two name, written or not.

@@ -20,6 +20,7 @@
 
 mod body;
 mod cache;
+mod channels;
 mod confirm;
 mod conversation;
 mod core;
@@ -29,6 +30,7 @@ mod edit;
 mod fanout;
 mod forget_user;
 mod history;
+mod interest;
 mod judge;
 mod keys;
 mod lane;
@@ -36,6 +38,7 @@ mod load;
 mod log;
 mod meta;
 mod open_session;
+mod person;
 mod publish;
 mod pull;
 mod recall;
@@ -45,6 +48,7 @@ mod sessions;
 mod settings;
 mod status;
 mod unread;
+mod work;
 mod worker;
 
 pub use service::{RouterDependencies, RouterService};

@@ -5,19 +5,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bulkhead_model::{AppUuid, Error, Result};
-use bulkhead_proto::records::{Conversation, Message, MessageKind};
+use bulkhead_proto::records::{Conversation, Message};
 use bulkhead_store::RowKey;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::channels::draft::Draft;
+use crate::channels::key::ChannelRef;
+use crate::channels::load::drafts;
 use crate::conversation::Place;
 use crate::core::Core;
 use crate::dedup::{SharedWindow, load_scan};
 use crate::directory::{AppFacts, UserKey};
 use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey, message_row};
 use crate::lane::{Lane, decode, place_of};
-use crate::publish::Job;
-use crate::worker::Claimed;
+use crate::work::{Claimed, Task, Work};
 
 /// Calls that run at once for one batch.
 const CALLS_AT_ONCE: usize = 64;
@@ -34,15 +36,18 @@ pub(crate) struct Facts {
     pub(crate) places: HashMap<CursorKey, Place>,
     /// Messages that others mean to change.
     pub(crate) targets: HashMap<TargetKey, Option<Message>>,
+    /// Groups and rooms, also those that are not there.
+    pub(crate) channels: HashMap<ChannelRef, Draft>,
 }
 
-/// The windows of the senders, one for each job; each knows what it must know about the job's client id.
-pub(crate) async fn windows(core: &Core, jobs: &[Job]) -> Result<Vec<Option<SharedWindow>>> {
+/// The windows of the senders, one for each piece of work that has one; each knows what it must know about the job's
+/// client id.
+pub(crate) async fn windows(core: &Core, works: &[Work]) -> Result<Vec<Option<SharedWindow>>> {
     let windows: Vec<_> =
-        jobs.iter().map(|job| job.sender.as_ref().map(|sender| core.dedup.window(sender))).collect();
+        works.iter().map(|work| work.sender().map(|(_, sender)| core.dedup.window(sender))).collect();
     let mut cold: HashMap<SenderKey, SharedWindow> = HashMap::new();
-    for (job, window) in jobs.iter().zip(&windows) {
-        if let (Some(sender), Some(window)) = (&job.sender, window)
+    for (work, window) in works.iter().zip(&windows) {
+        if let (Some((_, sender)), Some(window)) = (work.sender(), window)
             && !window.lock().is_loaded()
         {
             cold.insert(sender.clone(), window.clone());
@@ -53,8 +58,8 @@ pub(crate) async fn windows(core: &Core, jobs: &[Job]) -> Result<Vec<Option<Shar
 
     let mut asked: Vec<(&SharedWindow, ClientId)> = Vec::new();
     let mut keys = Vec::new();
-    for (job, window) in jobs.iter().zip(&windows) {
-        if let (Some(sender), Some(window)) = (&job.sender, window)
+    for (work, window) in works.iter().zip(&windows) {
+        if let (Some((job, sender)), Some(window)) = (work.sender(), window)
             && window.lock().asks_store(job.client_id())
         {
             asked.push((window, job.client_id()));
@@ -77,14 +82,25 @@ async fn load_window(core: &Core, sender: SenderKey, window: SharedWindow) -> Re
 }
 
 /// Everything else.
-pub(crate) async fn facts(core: &Core, lane: &Lane, claimed: &[Claimed]) -> Result<Facts> {
-    let (apps, missing, (standings, places, targets)) =
-        tokio::try_join!(apps(core, claimed), missing_users(core, claimed), rows(core, lane, claimed))?;
-    Ok(Facts { apps, missing, standings, places, targets })
+pub(crate) async fn facts(core: &Core, lane: &Lane, tasks: &[Task]) -> Result<Facts> {
+    let (apps, missing, (standings, places, targets), channels) = tokio::try_join!(
+        apps(core, tasks),
+        missing_users(core, tasks),
+        rows(core, lane, tasks),
+        drafts(core, lane, tasks),
+    )?;
+    Ok(Facts { apps, missing, standings, places, targets, channels })
 }
 
-async fn apps(core: &Core, claimed: &[Claimed]) -> Result<HashMap<AppUuid, Result<Arc<AppFacts>>>> {
-    let wanted: HashSet<AppUuid> = claimed.iter().map(|claimed| claimed.job.app).collect();
+fn messages(tasks: &[Task]) -> impl Iterator<Item = &Claimed> {
+    tasks.iter().filter_map(|task| match task {
+        Task::Message(claimed) => Some(claimed),
+        Task::Change(_) => None,
+    })
+}
+
+async fn apps(core: &Core, tasks: &[Task]) -> Result<HashMap<AppUuid, Result<Arc<AppFacts>>>> {
+    let wanted: HashSet<AppUuid> = tasks.iter().map(Task::app).collect();
     let asked: Vec<_> = wanted.into_iter().map(|app| app_facts(core, app)).collect();
     Ok(stream::iter(asked).buffer_unordered(CALLS_AT_ONCE).collect().await)
 }
@@ -93,9 +109,9 @@ async fn app_facts(core: &Core, app: AppUuid) -> (AppUuid, Result<Arc<AppFacts>>
     (app, core.directory.app(app).await)
 }
 
-async fn missing_users(core: &Core, claimed: &[Claimed]) -> Result<HashMap<UserKey, Error>> {
+async fn missing_users(core: &Core, tasks: &[Task]) -> Result<HashMap<UserKey, Error>> {
     let mut unknown = HashSet::new();
-    for Claimed { job, .. } in claimed {
+    for Claimed { job, .. } in messages(tasks) {
         if job.request.administrative || job.receiver_standing.is_none() {
             continue;
         }
@@ -119,14 +135,14 @@ async fn why_missing(core: &Core, user: UserKey) -> Option<(UserKey, Error)> {
 type Rows =
     (HashMap<StandingKey, Conversation>, HashMap<CursorKey, Place>, HashMap<TargetKey, Option<Message>>);
 
-async fn rows(core: &Core, lane: &Lane, claimed: &[Claimed]) -> Result<Rows> {
-    let mut standings = HashMap::with_capacity(claimed.len());
-    let mut places = HashMap::with_capacity(claimed.len());
+async fn rows(core: &Core, lane: &Lane, tasks: &[Task]) -> Result<Rows> {
+    let mut standings = HashMap::with_capacity(tasks.len());
+    let mut places = HashMap::with_capacity(tasks.len());
     let mut cold_standings = HashSet::new();
     let mut cold_places = HashSet::new();
     let mut cold_targets = HashSet::new();
     lane.with(|state| {
-        for Claimed { job, .. } in claimed {
+        for Claimed { job, .. } in messages(tasks) {
             for key in [Some(&job.sender_standing), job.receiver_standing.as_ref()].into_iter().flatten() {
                 if standings.contains_key(key) {
                 } else if let Some(standing) = state.standings.get_mut(key) {
@@ -143,7 +159,7 @@ async fn rows(core: &Core, lane: &Lane, claimed: &[Claimed]) -> Result<Rows> {
                     None => drop(cold_places.insert(key.clone())),
                 }
             }
-            if matches!(job.kind, MessageKind::Recall | MessageKind::Edit) {
+            if job.needs_target() {
                 cold_targets.insert((job.app, job.channel_key.clone(), job.request.target_id));
             }
         }

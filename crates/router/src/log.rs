@@ -9,12 +9,15 @@ use bulkhead_proto::router::Published;
 use bulkhead_store::Mutation;
 use bytes::Bytes;
 
+use crate::channels::change::{self, ChangeJob, Ids};
+use crate::channels::draft::Draft;
+use crate::channels::effect::Effect;
 use crate::conversation::{Mark, Place};
 use crate::directory::AppFacts;
 use crate::keys::{CursorKey, StandingKey, message_row};
 use crate::lane::{State, put};
 use crate::load::Facts;
-use crate::meta::{self, Address, MetaParts};
+use crate::meta::{self, Address, MetaParts, Namespace};
 use crate::publish::Job;
 use crate::{edit, judge, recall};
 
@@ -29,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) meta: Bytes,
     pub(crate) notify: Bytes,
     pub(crate) transient: bool,
+    /// Of a group or room: only these members get it; empty for all.
+    pub(crate) only_users: Vec<String>,
 }
 
 impl Entry {
@@ -61,13 +66,15 @@ pub(crate) struct Batch {
     mutations: Vec<Mutation>,
     touched: HashMap<StandingKey, Vec<Mark>>,
     moved: HashMap<CursorKey, Place>,
+    /// What members have taken of channels of many by sending; written behind.
+    taken: HashMap<StandingKey, Mark>,
 }
 
 impl Batch {
     pub(crate) fn new(facts: Facts, now_ms: u64, messages: usize) -> Self {
         let mutations = Vec::with_capacity(messages * 3);
         let touched = HashMap::with_capacity(messages);
-        Self { facts, now_ms, mutations, touched, moved: HashMap::new() }
+        Self { facts, now_ms, mutations, touched, moved: HashMap::new(), taken: HashMap::new() }
     }
 
     /// Judges a message and gives it its place. `last_id` is the last id of its slot; it moves even if the batch fails.
@@ -75,11 +82,13 @@ impl Batch {
         let app = self.app(job.app)?;
         judge::may_send(job, &self.facts)?;
         let change = self.change(job, &app)?;
+        let only_users = self.only_users(job)?;
         *last_id = last_id.next(self.now_ms, job.slot);
         let id = *last_id;
         let payload =
             change.as_ref().and_then(|change| change.payload.as_ref()).unwrap_or(&job.request.payload);
         let meta = meta::encode(&MetaParts {
+            namespace: Namespace::Chat,
             app_key: &app.app_key,
             id: id.0,
             from: Address {
@@ -95,11 +104,15 @@ impl Batch {
         let mut entry = Entry {
             id: id.0,
             timestamp_ms: id.unix_ms(),
-            sender_previous_id: self.standing(&job.sender_standing).last_id,
+            sender_previous_id: match self.draft(job) {
+                Some(draft) => draft.head().last_id,
+                None => self.standing(&job.sender_standing).last_id,
+            },
             receiver_previous_id: 0,
             meta,
             notify: change.as_ref().map(|change| change.notify.clone()).unwrap_or_default(),
             transient: job.request.online_only,
+            only_users,
         };
         if entry.transient {
             return Ok(entry);
@@ -111,6 +124,10 @@ impl Batch {
             self.facts.targets.insert((job.app, job.channel_key.clone(), target_id), Some(change.target));
         }
         self.store(job, &entry);
+        if job.many.is_some() {
+            self.append_to_many(job, &entry);
+            return Ok(entry);
+        }
         if let Some(receiver) = job.receiver_standing.as_ref().filter(|_| !job.is_to_self()) {
             entry.receiver_previous_id = self.advance(receiver, entry.id, job.is_chat());
         }
@@ -119,6 +136,18 @@ impl Batch {
             self.sender_has(job, &entry);
         }
         Ok(entry)
+    }
+
+    /// Makes a change of a group or room.
+    pub(crate) fn change_channel(&mut self, job: &ChangeJob, last_id: &mut MessageId) -> Result<Effect> {
+        let app = self.app(job.key.app())?;
+        let Some(draft) = self.facts.channels.get_mut(&job.key) else {
+            return Err(bulkhead_model::ErrorKind::Internal.into());
+        };
+        let mut steps = Vec::new();
+        let mut ids = Ids::new(last_id, self.now_ms, job.slot);
+        let changed = change::apply(draft, job, &mut ids, &mut self.mutations, &mut steps)?;
+        Ok(Effect { key: job.key.clone(), app, changed, steps, id: last_id.0 })
     }
 
     /// Whether the batch writes this conversation itself.
@@ -130,6 +159,9 @@ impl Batch {
     pub(crate) fn take_mutations(&mut self) -> Vec<Mutation> {
         for key in self.touched.keys() {
             self.mutations.push(put(key.row(), &self.facts.standings[key]));
+        }
+        for draft in self.facts.channels.values() {
+            draft.write(&mut self.mutations);
         }
         std::mem::take(&mut self.mutations)
     }
@@ -145,10 +177,17 @@ impl Batch {
                 state.standings.remove(&key);
             }
         }
+        for draft in self.facts.channels.into_values() {
+            draft.finish(state, durable);
+        }
         if durable {
             for (key, place) in self.moved {
                 let cursor = (place.id, place.incoming);
                 state.put_place(&key, place, |kept| kept.advance(cursor));
+            }
+            for (key, mark) in self.taken {
+                let row = self.facts.standings.get(&key).copied().unwrap_or_default();
+                state.member_took(key, row, mark);
             }
         }
     }
@@ -173,6 +212,28 @@ impl Batch {
         }
     }
 
+    /// The group or room that a message is for.
+    fn draft(&self, job: &Job) -> Option<&Draft> {
+        job.many.as_ref().and_then(|key| self.facts.channels.get(key))
+    }
+
+    /// Which members get a message: those that it names. A receipt is for the author of what it means, and that one has
+    /// read a conversation is for one's own other devices.
+    fn only_users(&self, job: &Job) -> Result<Vec<String>> {
+        if job.many.is_none() {
+            return Ok(Vec::new());
+        }
+        Ok(match job.kind {
+            MessageKind::ReadAck | MessageKind::DeliverAck => {
+                let key = (job.app, job.channel_key.clone(), job.request.target_id);
+                let target = self.facts.targets.get(&key).and_then(Option::as_ref);
+                vec![target.ok_or(bulkhead_model::ErrorKind::MessageNotFound)?.from_user.clone()]
+            }
+            MessageKind::ChannelAck => vec![job.request.from_user.clone()],
+            _ => job.request.only_users.clone(),
+        })
+    }
+
     fn standing(&self, key: &StandingKey) -> Conversation {
         self.facts.standings.get(key).copied().unwrap_or_default()
     }
@@ -191,12 +252,29 @@ impl Batch {
             history_hidden_for: job.request.history_hidden_for.clone(),
             edits: 0,
             recalled: false,
-            only_users: Vec::new(),
+            only_users: entry.only_users.clone(),
         };
         self.mutations.push(put(message_row(job.app, &job.channel_key, entry.id), &row));
         if let Some(sender) = &job.sender {
             let sent = Sent { id: entry.id, timestamp_ms: entry.timestamp_ms, notify: entry.notify.clone() };
             self.mutations.push(put(sender.row(job.client_id()), &sent));
+        }
+    }
+
+    /// Moves the log of a group or room on, and its sender's device with it if that had everything before.
+    fn append_to_many(&mut self, job: &Job, entry: &Entry) {
+        let Some(draft) = job.many.as_ref().and_then(|key| self.facts.channels.get_mut(key)) else { return };
+        draft.advance(entry.id, job.is_chat());
+        let (Some(key), Some(member)) = (&job.sender_cursor, draft.member(&job.request.from_user)) else {
+            return;
+        };
+        let Some(place) = self.facts.places.get_mut(key) else { return };
+        place.enter((member.joined_id, member.joined_incoming));
+        if place.id >= entry.sender_previous_id {
+            let mark = (entry.id, draft.head().incoming);
+            place.advance(mark);
+            self.moved.insert(key.clone(), place.clone());
+            self.taken.insert(job.sender_standing.clone(), mark);
         }
     }
 

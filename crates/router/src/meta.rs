@@ -18,22 +18,30 @@ pub(crate) struct Address<'a> {
     pub(crate) device: &'a str,
 }
 
+/// `Meta.ns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    Chat = 1,
+    /// An event of a group or room.
+    Muc = 2,
+}
+
 /// What a delivered `Meta` consists of.
 pub(crate) struct MetaParts<'a> {
+    pub(crate) namespace: Namespace,
     pub(crate) app_key: &'a str,
     pub(crate) id: u64,
     pub(crate) from: Address<'a>,
     pub(crate) to: Address<'a>,
     pub(crate) timestamp_ms: u64,
-    /// Encoded MessageBody.
+    /// Encoded MessageBody or MUCBody.
     pub(crate) payload: &'a [u8],
     /// Encoded `ext` entries, each with its tag.
     pub(crate) ext: &'a [u8],
 }
 
-/// Encodes a `Meta` of namespace CHAT without its `meta` field.
+/// Encodes a `Meta` without its `meta` field.
 pub(crate) fn encode(parts: &MetaParts<'_>) -> Bytes {
-    const NAMESPACE_CHAT: u64 = 1;
     let names = parts.from.name.len() + parts.from.device.len() + parts.to.name.len() + parts.to.device.len();
     let mut meta = BytesMut::with_capacity(
         parts.payload.len() + parts.ext.len() + 2 * (parts.app_key.len() + CHANNEL_DOMAIN.len()) + names + 64,
@@ -42,7 +50,7 @@ pub(crate) fn encode(parts: &MetaParts<'_>) -> Bytes {
     put_address(&mut meta, 2, parts.app_key, &parts.from);
     put_address(&mut meta, 3, parts.app_key, &parts.to);
     put_number(&mut meta, 4, parts.timestamp_ms);
-    put_number(&mut meta, 5, NAMESPACE_CHAT);
+    put_number(&mut meta, 5, parts.namespace as u64);
     body::put_bytes(&mut meta, PAYLOAD, parts.payload);
     meta.put_slice(parts.ext);
     meta.freeze()
@@ -73,12 +81,14 @@ pub(crate) fn with_payload(meta: &[u8], payload: &[u8]) -> Result<Bytes, Malform
     Ok(changed.freeze())
 }
 
-fn put_number(out: &mut BytesMut, number: u32, value: u64) {
+/// Appends a varint field.
+pub(crate) fn put_number(out: &mut BytesMut, number: u32, value: u64) {
     body::put_varint(out, u64::from(number) << 3);
     body::put_varint(out, value);
 }
 
-fn put_address(out: &mut BytesMut, number: u32, app_key: &str, address: &Address<'_>) {
+/// Appends a JID.
+pub(crate) fn put_address(out: &mut BytesMut, number: u32, app_key: &str, address: &Address<'_>) {
     let domain = match address.kind {
         ChannelKind::Direct => USER_DOMAIN,
         ChannelKind::Group | ChannelKind::Room | ChannelKind::Thread => CHANNEL_DOMAIN,
@@ -143,6 +153,7 @@ mod tests {
     fn a_meta_reads_back_with_every_field_and_takes_another_payload() {
         let long = vec![7u8; 300];
         let parts = MetaParts {
+            namespace: Namespace::Chat,
             app_key: "o#a",
             id: u64::MAX >> 1,
             from: Address { kind: ChannelKind::Direct, name: "alice", device: "web_1" },

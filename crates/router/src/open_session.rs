@@ -8,6 +8,7 @@ use bulkhead_proto::records::{Cursor, Device};
 use bulkhead_proto::router::{OpenSessionRequest, OpenedSession, SessionRequest, UnreadQueues};
 use bulkhead_store::RowKey;
 
+use crate::channels::read;
 use crate::conversation::Place;
 use crate::core::Core;
 use crate::keys::CursorKey;
@@ -26,7 +27,7 @@ pub(crate) async fn open_session(core: &Core, request: OpenSessionRequest) -> Re
     core.sessions.open(app, &request)?;
     let opened = catch_up(core, app, &request).await;
     if opened.is_err() {
-        core.sessions.close(app, &request.user, request.session);
+        core.sessions.close(app, &request.user, request.session, true);
     }
     opened
 }
@@ -46,10 +47,14 @@ pub(crate) async fn unread(core: &Core, request: SessionRequest) -> Result<Unrea
 async fn catch_up(core: &Core, app: AppUuid, request: &OpenSessionRequest) -> Result<OpenedSession> {
     // Before anything is read: what is not durable at this instant has a later id.
     let settled_ms = core.settled_before_ms();
-    let (record, conversations) = tokio::try_join!(
+    let (record, memberships) = tokio::try_join!(
         core.get_many(vec![device_row(app, &request.user, &request.device)]),
-        unread::conversations(core, app, &request.user),
+        read::memberships(core, app, &request.user),
     )?;
+    // From here on messages of the user's groups reach the session; what was before is read now.
+    let channels = memberships.iter().map(|(key, _)| key.clone()).collect();
+    core.sessions.know_channels(app, &request.user, request.session, channels);
+    let conversations = unread::conversations_among(core, app, &request.user, memberships).await?;
     match record.into_iter().next().flatten() {
         Some(record) => welcome_back(core, app, request, decode(Some(record))?, &conversations).await,
         None => welcome(core, app, request, settled_ms, &conversations).await,

@@ -1,21 +1,27 @@
 //! A publish enters: it is checked, given its keys, and put into the queue of its channel's lane. All of this happens in
 //! the caller's call, so that the order of a caller's calls is the order of its messages.
 
-use bulkhead_api::PendingPublish;
+use bulkhead_api::{PendingPublish, path};
 use bulkhead_model::limits::{MESSAGE_BYTES_MAX, SEND_TARGETS_MAX};
 use bulkhead_model::{AppUuid, Channel, ErrorKind, Result, slot_of, username_is_legal};
 use bulkhead_proto::records::{ContentKind, MessageKind};
 use bulkhead_proto::router::{PublishRequest, Queue, QueueKind};
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tracing::Span;
 
+use crate::channels::key::{ChannelRef, is_of_many};
 use crate::core::Core;
 use crate::dedup::Answer;
 use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey};
+use crate::work::{Queues, Work};
 
 /// What a payload and its extension may have above [`MESSAGE_BYTES_MAX`]: addressing, field tags, receipts. The exact
 /// rule for body and ext (features.md §7.2) is the gateway's, which knows them apart.
 const ADDRESSING_BYTES_MAX: usize = 1024;
+
+/// Most members that one message of a group or room can be for (features.md §7.2: targeted message).
+const ONLY_USERS_MAX: usize = 20;
 
 /// Longest name of a device (an MSYNC resource), in bytes.
 pub(crate) const DEVICE_BYTES_MAX: usize = 256;
@@ -29,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) content: ContentKind,
     pub(crate) channel: Channel,
     pub(crate) channel_key: Bytes,
+    /// The same as a group or room; `None` for a direct channel.
+    pub(crate) many: Option<ChannelRef>,
     pub(crate) slot: u16,
     /// The sender's own view of the channel.
     pub(crate) sender_standing: StandingKey,
@@ -39,12 +47,24 @@ pub(crate) struct Job {
     /// Whose client ids the client id belongs to; `None` when there is nothing to de-duplicate.
     pub(crate) sender: Option<SenderKey>,
     pub(crate) answer: Answer,
+    /// From the queue to the answer; disabled for a message that is not traced.
+    pub(crate) span: Span,
 }
 
 impl Job {
     /// A message of people, as opposed to a receipt or a change of another message.
     pub(crate) fn is_chat(&self) -> bool {
         is_chat(self.kind)
+    }
+
+    /// It means another message, which must be known to judge or deliver it.
+    pub(crate) fn needs_target(&self) -> bool {
+        match self.kind {
+            MessageKind::Recall | MessageKind::Edit => true,
+            // In a channel of many, receipts are for the author alone.
+            MessageKind::ReadAck | MessageKind::DeliverAck => self.many.is_some(),
+            _ => false,
+        }
     }
 
     /// What a resend of it would repeat.
@@ -68,13 +88,13 @@ pub(crate) fn is_chat(kind: MessageKind) -> bool {
 }
 
 /// Puts a message into the queue of its lane.
-pub(crate) fn publish(core: &Core, queues: &[mpsc::Sender<Job>], request: PublishRequest) -> PendingPublish {
+pub(crate) fn publish(core: &Core, queues: &Queues, request: PublishRequest) -> PendingPublish {
     let (answer, pending) = PendingPublish::new();
-    let job = match prepare(request, answer) {
+    let job = match prepare(core, request, answer) {
         Ok(job) => job,
         Err(error) => return PendingPublish::refused(error),
     };
-    match queues[core.lane_number(job.slot)].try_send(job) {
+    match queues.of(core.lane_number(job.slot)).try_send(Work::Message(job)) {
         Ok(()) => pending,
         Err(mpsc::error::TrySendError::Full(_)) => {
             metrics::counter!("bulkhead_router_queue_full_total").increment(1);
@@ -118,7 +138,7 @@ pub(crate) fn check_device(device: &str) -> Result<()> {
     }
 }
 
-fn prepare(mut request: PublishRequest, answer: Answer) -> Result<Job> {
+fn prepare(core: &Core, mut request: PublishRequest, answer: Answer) -> Result<Job> {
     let invalid = |what: &'static str| ErrorKind::InvalidArgument.with(what);
     let app = AppUuid::from_slice(&request.app)?;
     check_user(&request.from_user)?;
@@ -132,14 +152,31 @@ fn prepare(mut request: PublishRequest, answer: Answer) -> Result<Job> {
     if request.history_hidden_for.len() > SEND_TARGETS_MAX {
         return Err(invalid("too many users that history hides the message for"));
     }
+    if request.only_users.len() > ONLY_USERS_MAX {
+        return Err(ErrorKind::PlanLimitReached.with("limit directed users"));
+    }
     if request.online_only && matches!(kind, MessageKind::Recall | MessageKind::Edit) {
         return Err(invalid("a change of a stored message cannot be for online sessions only"));
     }
-    let to = request.to.take().ok_or_else(|| invalid("no receiver"))?;
-    let channel = channel_of(&request.from_user, &to)?;
+    let mut to = request.to.take().ok_or_else(|| invalid("no receiver"))?;
+    let mut channel = channel_of(&request.from_user, &to)?;
+    if !is_chat(kind)
+        && let Channel::Group(id) = &channel
+    {
+        // A receipt or a change says that it is for many, but not for which kind of them.
+        let room = Channel::Room(id.clone());
+        if core.sessions.is_in(&ChannelRef::new(app, room.key().as_bytes()), &request.from_user) {
+            channel = room;
+            to.kind = QueueKind::Room.into();
+        }
+    }
     let key = channel.key();
     let slot = slot_of(app, &key);
     let channel_key = Bytes::from(key);
+    let many = is_of_many(&channel).then(|| ChannelRef::new(app, &channel_key));
+    if many.is_none() && !request.only_users.is_empty() {
+        return Err(invalid("a direct message is for its receiver"));
+    }
     let standing_of = |user: &str| StandingKey::new(app, user, &channel_key);
     let device = (!request.from_device.is_empty()).then_some(&request.from_device);
     Ok(Job {
@@ -156,7 +193,9 @@ fn prepare(mut request: PublishRequest, answer: Answer) -> Result<Job> {
         content,
         channel,
         channel_key,
+        many,
         slot,
         answer,
+        span: path::sequence(),
     })
 }

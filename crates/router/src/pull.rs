@@ -7,6 +7,8 @@ use bulkhead_proto::router::{Page, PageMessage, PullRequest, Queue, SessionReque
 use bulkhead_store::{Row, Scan, Scope, tables};
 use bytes::Bytes;
 
+use crate::channels::key::ChannelRef;
+use crate::channels::seat::{Seat, seat_of};
 use crate::conversation::Mark;
 use crate::core::Core;
 use crate::keys::{CursorKey, StandingKey, id_bytes, id_of};
@@ -24,12 +26,13 @@ const READS_MAX: usize = 10;
 /// A page with messages never says that it is the last: the web SDK expects an empty one then (msync.md §3). `next_key`
 /// of the last page is where the device stands.
 pub(crate) async fn pull(core: &Core, request: PullRequest) -> Result<Page> {
-    let Some(view) = View::of(request.session, request.queue)? else {
+    let Some(view) = View::of(core, request.session, request.queue).await? else {
         return Ok(Page { is_last: true, ..Page::default() });
     };
     let lane = core.lane_of(view.app, &view.channel_key);
+    let seat = view.seat.as_ref();
     let (standing, cursor) = lane
-        .with_place(core, &view.standing, &view.cursor, |position| {
+        .with_place(core, &view.standing, &view.cursor, seat, |position| {
             position.prove(request.key);
             (position.standing.row, position.place.cursor())
         })
@@ -42,7 +45,7 @@ pub(crate) async fn pull(core: &Core, request: PullRequest) -> Result<Page> {
         if !reader.page.messages.is_empty() {
             reader.page.next_key = reader.position.0;
             let mark = reader.position;
-            lane.with_place(core, &view.standing, &view.cursor, |position| position.place.page = mark)
+            lane.with_place(core, &view.standing, &view.cursor, seat, |position| position.place.page = mark)
                 .await?;
             return Ok(reader.page);
         }
@@ -50,7 +53,7 @@ pub(crate) async fn pull(core: &Core, request: PullRequest) -> Result<Page> {
             // Nothing up to here is for this device, which needs no proof. Some of it may have expired.
             let mark = (standing.last_id, standing.incoming);
             let at = lane
-                .with_place(core, &view.standing, &view.cursor, |position| {
+                .with_place(core, &view.standing, &view.cursor, seat, |position| {
                     position.skip(mark);
                     position.place.id
                 })
@@ -59,7 +62,7 @@ pub(crate) async fn pull(core: &Core, request: PullRequest) -> Result<Page> {
         }
     }
     let mark = reader.position;
-    lane.with_place(core, &view.standing, &view.cursor, |position| position.skip(mark)).await?;
+    lane.with_place(core, &view.standing, &view.cursor, seat, |position| position.skip(mark)).await?;
     Ok(Page { next_key: mark.0, ..Page::default() })
 }
 
@@ -69,25 +72,40 @@ pub(crate) struct View {
     pub(crate) channel_key: String,
     pub(crate) standing: StandingKey,
     pub(crate) cursor: CursorKey,
+    /// The user's place in a group.
+    pub(crate) seat: Option<Seat>,
     user: String,
     device: String,
 }
 
 impl View {
-    /// `None` for a queue that this user cannot have.
-    pub(crate) fn of(session: Option<SessionRequest>, queue: Option<Queue>) -> Result<Option<Self>> {
+    /// `None` for a queue that this user cannot have: rooms and threads are not taken, and groups by members only.
+    pub(crate) async fn of(
+        core: &Core,
+        session: Option<SessionRequest>,
+        queue: Option<Queue>,
+    ) -> Result<Option<Self>> {
         let session = session.unwrap_or_default();
         let app = AppUuid::from_slice(&session.app)?;
         check_user(&session.user)?;
         check_device(&session.device)?;
         let channel = channel_of(&session.user, &queue.unwrap_or_default());
-        let Ok(channel @ Channel::Direct(..)) = channel else { return Ok(None) };
+        let Ok(channel @ (Channel::Direct(..) | Channel::Group(_))) = channel else { return Ok(None) };
         let channel_key = channel.key();
+        let seat = match channel {
+            Channel::Group(_) => {
+                let key = ChannelRef::new(app, channel_key.as_bytes());
+                let Some(seat) = seat_of(core, key, &session.user).await? else { return Ok(None) };
+                Some(seat)
+            }
+            _ => None,
+        };
         Ok(Some(Self {
             app,
             standing: StandingKey::new(app, &session.user, channel_key.as_bytes()),
             cursor: CursorKey::new(app, &session.user, &session.device, channel_key.as_bytes()),
             channel_key,
+            seat,
             user: session.user,
             device: session.device,
         }))
@@ -109,19 +127,24 @@ impl View {
     /// Whether a message is for this device.
     fn shows(&self, message: &Message) -> bool {
         let is_sender = message.from_user == self.user;
-        let is_to_self = self.channel_key == Channel::direct(&self.user, &self.user).key();
-        let is_receiver = !is_sender || is_to_self;
+        let is_receiver = !is_sender || self.is_to_self();
+        let is_for_others = !message.only_users.is_empty() && !message.only_users.contains(&self.user);
         !(message.recalled
             || (is_sender && message.from_device == self.device)
             || (is_receiver && !message.only_device.is_empty() && message.only_device != self.device)
-            || (is_sender && message.hidden_from_sender))
+            || (is_sender && message.hidden_from_sender)
+            || (!is_sender && is_for_others))
     }
 
     /// Whether a message counted for this user when it was sent.
     fn counts(&self, message: &Message) -> bool {
-        let is_receiver = message.from_user != self.user
-            || self.channel_key == Channel::direct(&self.user, &self.user).key();
+        // What is sent to a group counts for all of it.
+        let is_receiver = self.seat.is_some() || message.from_user != self.user || self.is_to_self();
         is_receiver && is_chat(message.kind())
+    }
+
+    fn is_to_self(&self) -> bool {
+        self.seat.is_none() && self.channel_key == Channel::direct(&self.user, &self.user).key()
     }
 }
 

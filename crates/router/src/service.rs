@@ -5,9 +5,12 @@ use async_trait::async_trait;
 use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
 use bulkhead_model::{AppUuid, Clock, ErrorKind, Region, Result};
 use bulkhead_proto::router::{
-    CloseSessionRequest, ConfirmRequest, DeviceList, DisconnectRequest, Disconnected, HistoryRequest,
-    MessageDelivered, MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession, Page,
-    PresenceList, PresenceRequest, PublishRequest, PullRequest, SessionRequest, UnreadQueues, UserRequest,
+    ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
+    ChannelsOfUserRequest, CloseSessionRequest, ConfirmRequest, CreateChannelRequest, DeviceList,
+    DisconnectRequest, Disconnected, HistoryRequest, JoinRequest, Joined, ListMembersRequest, Member,
+    MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered, MessageStatusRequest,
+    OfflineCount, OpenSessionRequest, OpenedSession, Page, PresenceList, PresenceRequest, PublishRequest,
+    PullRequest, SessionRequest, UnreadQueues, UpdateChannelRequest, UserRequest,
 };
 use bulkhead_store::{SCAN_ROWS_MAX, Store};
 use parking_lot::Mutex;
@@ -16,13 +19,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::RouterSettings;
+use crate::channels::depart::{self, Departures};
+use crate::channels::{read, submit};
 use crate::core::Core;
 use crate::dedup::Dedup;
 use crate::directory::Directory;
 use crate::lane::Lane;
-use crate::publish::Job;
 use crate::sequence::Sequencer;
 use crate::sessions::Sessions;
+use crate::work::Queues;
 use crate::worker::Worker;
 use crate::{confirm, forget_user, history, open_session, publish, pull, status};
 
@@ -45,7 +50,7 @@ pub struct RouterDependencies {
 /// The router of a region. See the crate's documentation.
 pub struct RouterService {
     core: Arc<Core>,
-    queues: Vec<mpsc::Sender<Job>>,
+    queues: Queues,
     workers: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
 }
@@ -58,12 +63,14 @@ impl RouterService {
         check(&settings)?;
         let call_timeout = Duration::from_millis(settings.call_timeout_ms);
         let sequencer = Sequencer::take_over(store.clone(), clock, call_timeout).await?;
-        let lane = || Arc::new(Lane::new(settings.cached_conversations_max));
+        let lane = || Arc::new(Lane::new(settings.cached_conversations_max, settings.cached_members_max));
+        let departures = Arc::new(Departures::new(Duration::from_millis(settings.room_grace_ms)));
         let core = Arc::new(Core {
             store,
             directory: Directory::new(auth, region, call_timeout),
             sequencer,
-            sessions: Sessions::new(),
+            sessions: Sessions::new(departures.clone()),
+            departures,
             dedup: Dedup::new(settings.cached_senders_max),
             lanes: (0..settings.lanes).map(|_| lane()).collect(),
             settings,
@@ -76,6 +83,8 @@ impl RouterService {
             queues.push(queue);
             workers.push(tokio::spawn(Worker::new(core.clone(), lane.clone(), queued, stop.clone()).run()));
         }
+        let queues = Queues::new(queues);
+        tokio::spawn(depart::run(core.clone(), queues.clone(), stop.clone()));
         Ok(Arc::new(Self { core, queues, workers: Mutex::new(workers), stop }))
     }
 
@@ -180,7 +189,59 @@ impl RouterApi for RouterService {
     }
 
     async fn forget_user(&self, request: UserRequest) -> Result<()> {
-        forget_user::forget_user(&self.core, request).await
+        forget_user::forget_user(&self.core, &self.queues, request).await
+    }
+
+    async fn create_channel(&self, request: CreateChannelRequest) -> Result<ChannelInfo> {
+        submit::create(&self.core, &self.queues, request).await
+    }
+
+    async fn destroy_channel(&self, request: ChannelRequest) -> Result<()> {
+        submit::destroy(&self.core, &self.queues, request).await
+    }
+
+    async fn update_channel(&self, request: UpdateChannelRequest) -> Result<ChannelInfo> {
+        submit::update(&self.core, &self.queues, request).await
+    }
+
+    async fn change_owner(&self, request: ChangeOwnerRequest) -> Result<ChannelInfo> {
+        submit::change_owner(&self.core, &self.queues, request).await
+    }
+
+    async fn channel(&self, request: ChannelRequest) -> Result<ChannelInfo> {
+        read::channel(&self.core, request).await
+    }
+
+    async fn channels_of_app(&self, request: ChannelsOfAppRequest) -> Result<ChannelPage> {
+        read::channels_of_app(&self.core, request).await
+    }
+
+    async fn channels_of_user(&self, request: ChannelsOfUserRequest) -> Result<ChannelPage> {
+        read::channels_of_user(&self.core, request).await
+    }
+
+    async fn add_members(&self, request: MembersRequest) -> Result<MembersChanged> {
+        submit::add_members(&self.core, &self.queues, request).await
+    }
+
+    async fn remove_members(&self, request: MembersRequest) -> Result<MembersChanged> {
+        submit::remove_members(&self.core, &self.queues, request).await
+    }
+
+    async fn join(&self, request: JoinRequest) -> Result<Joined> {
+        submit::join(&self.core, &self.queues, request).await
+    }
+
+    async fn leave(&self, request: MemberRequest) -> Result<()> {
+        submit::leave(&self.core, &self.queues, request).await
+    }
+
+    async fn members(&self, request: ListMembersRequest) -> Result<MemberPage> {
+        read::members(&self.core, request).await
+    }
+
+    async fn member(&self, request: MemberRequest) -> Result<Member> {
+        read::member(&self.core, request).await
     }
 }
 
@@ -191,13 +252,22 @@ fn check(settings: &RouterSettings) -> Result<()> {
         batch_messages_max,
         cached_conversations_max,
         cached_senders_max,
+        cached_members_max,
+        room_grace_ms,
         flush_interval_ms,
         call_timeout_ms,
     } = *settings;
-    let counts =
-        [lanes, queue_messages_max, batch_messages_max, cached_conversations_max, cached_senders_max];
+    let counts = [
+        lanes,
+        queue_messages_max,
+        batch_messages_max,
+        cached_conversations_max,
+        cached_senders_max,
+        cached_members_max,
+    ];
     if counts.contains(&0)
         || flush_interval_ms == 0
+        || room_grace_ms == 0
         || call_timeout_ms == 0
         || batch_messages_max > SCAN_ROWS_MAX
     {

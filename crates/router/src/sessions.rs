@@ -1,7 +1,7 @@
 //! Who is connected, and through which gateway.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -9,10 +9,15 @@ use bulkhead_api::DeliverySink;
 use bulkhead_model::limits::DEVICES_PER_PLATFORM_MAX;
 use bulkhead_model::{AppUuid, ErrorKind, Result};
 use bulkhead_proto::router::{
-    GatewayEvent, Kick, KickReason, OnlineDevice, OpenSessionRequest, gateway_event::Event,
+    GatewayEvent, Kick, KickReason, Memberships, OnlineDevice, OpenSessionRequest, gateway_event::Event,
 };
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+
+use crate::channels::depart::Departures;
+use crate::channels::key::ChannelRef;
+use crate::interest::Interests;
+use crate::person::Person;
 
 const PARTS: usize = 64;
 
@@ -24,31 +29,35 @@ pub(crate) struct Gateway {
     pub(crate) sink: Arc<dyn DeliverySink>,
 }
 
-struct Session {
+/// A connected device.
+pub(crate) struct Session {
     number: u64,
-    gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<Gateway>,
     device: String,
     platform: String,
     name: String,
     uuid: String,
 }
 
-/// Sessions in the order in which they were opened.
-type Part = HashMap<(AppUuid, String), Vec<Session>>;
+type Part = HashMap<(AppUuid, String), Person>;
 
 /// Every session of the region.
 pub(crate) struct Sessions {
     gateways: RwLock<HashMap<String, Arc<Gateway>>>,
     hasher: RandomState,
     parts: Vec<Mutex<Part>>,
+    interests: Interests,
+    departures: Arc<Departures>,
 }
 
 impl Sessions {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(departures: Arc<Departures>) -> Self {
         Self {
             gateways: RwLock::default(),
             hasher: RandomState::new(),
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            interests: Interests::new(),
+            departures,
         }
     }
 
@@ -94,7 +103,8 @@ impl Sessions {
         let mut gone = Vec::new();
         let user = (app, request.user.clone());
         let mut part = self.part(&user).lock();
-        let sessions = part.entry(user).or_default();
+        let person = part.entry(user).or_default();
+        let sessions = &mut person.sessions;
         // A page that was reloaded: the old session of the same device is over, which is no news to its user.
         while let Some(same) = sessions.iter().position(|session| session.device == request.device) {
             gone.push((sessions.remove(same), KickReason::Unspecified));
@@ -110,20 +120,83 @@ impl Sessions {
             kick(app, &request.user, &session, reason, detail);
         }
         if sessions.len() >= SESSIONS_PER_USER_MAX {
+            person.settle(&self.interests);
             return Err(ErrorKind::PlanLimitReached.with("too many sessions of one user"));
         }
         sessions.push(session);
+        person.settle(&self.interests);
         Ok(())
     }
 
-    /// Forgets one session; answers whether it was there.
-    pub(crate) fn close(&self, app: AppUuid, user: &str, number: u64) -> bool {
-        self.take(app, user, |session| session.number == number).len() == 1
+    /// What the user of a session that has just opened is in was read: from now on its messages reach the session. The
+    /// gateway is told under the lock, so that it hears of later changes later.
+    pub(crate) fn know_channels(&self, app: AppUuid, user: &str, number: u64, channels: Vec<ChannelRef>) {
+        let user = (app, user.to_owned());
+        let mut part = self.part(&user).lock();
+        let Some(person) = part.get_mut(&user) else { return };
+        let Some(session) = person.sessions.iter().find(|session| session.number == number) else { return };
+        let gateway = session.gateway.clone();
+        let channels = person.know(channels, &gateway, &self.interests);
+        if channels.is_empty() {
+            return;
+        }
+        let memberships = Memberships {
+            app: Bytes::copy_from_slice(&app.0),
+            channels: channels.iter().map(ChannelRef::queue).collect(),
+            user: user.1,
+        };
+        gateway.sink.deliver(vec![GatewayEvent { event: Some(Event::Memberships(memberships)) }]);
+    }
+
+    /// A user joined or left a group or room. Answers the gateways that are to be told.
+    pub(crate) fn note_membership(
+        &self,
+        channel: &ChannelRef,
+        user: &str,
+        joined: bool,
+    ) -> Vec<Arc<Gateway>> {
+        let user = (channel.app(), user.to_owned());
+        let mut part = self.part(&user).lock();
+        let Some(person) = part.get_mut(&user) else { return Vec::new() };
+        person.change(channel, joined, &self.interests);
+        person.gateways()
+    }
+
+    /// The gateways that have a session of a member.
+    pub(crate) fn gateways_of_channel(&self, channel: &ChannelRef) -> Vec<Arc<Gateway>> {
+        self.interests.gateways_of(channel)
+    }
+
+    /// Whether a user who is connected is in a group or room.
+    pub(crate) fn is_in(&self, channel: &ChannelRef, user: &str) -> bool {
+        let user = (channel.app(), user.to_owned());
+        let part = self.part(&user).lock();
+        let channels = part.get(&user).and_then(Person::channels);
+        channels.is_some_and(|channels| channels.contains(channel))
+    }
+
+    /// The groups and rooms of a user who is connected.
+    pub(crate) fn channels_of(&self, app: AppUuid, user: &str) -> Option<Vec<ChannelRef>> {
+        let user = (app, user.to_owned());
+        let part = self.part(&user).lock();
+        part.get(&user)?.channels().map(|channels| channels.iter().cloned().collect())
+    }
+
+    /// How many they are.
+    pub(crate) fn channel_count(&self, app: AppUuid, user: &str) -> Option<usize> {
+        let user = (app, user.to_owned());
+        let part = self.part(&user).lock();
+        part.get(&user)?.channels().map(HashSet::len)
+    }
+
+    /// Forgets one session, which went or was `lost`; answers whether it was there.
+    pub(crate) fn close(&self, app: AppUuid, user: &str, number: u64, lost: bool) -> bool {
+        self.take(app, user, lost, |session| session.number == number).len() == 1
     }
 
     /// Ends the sessions of a user on one device, or on all when `device` is empty. Answers how many.
     pub(crate) fn disconnect(&self, app: AppUuid, user: &str, device: &str, reason: KickReason) -> usize {
-        let gone = self.take(app, user, |session| device.is_empty() || session.device == device);
+        let gone = self.take(app, user, false, |session| device.is_empty() || session.device == device);
         gone.iter().for_each(|session| kick(app, user, session, reason, ""));
         gone.len()
     }
@@ -136,7 +209,7 @@ impl Sessions {
     pub(crate) fn devices(&self, app: AppUuid, user: &str) -> Vec<OnlineDevice> {
         let user = (app, user.to_owned());
         let part = self.part(&user).lock();
-        let sessions = part.get(&user).map(Vec::as_slice).unwrap_or_default();
+        let sessions = part.get(&user).map(|person| person.sessions.as_slice()).unwrap_or_default();
         let device = |session: &Session| OnlineDevice {
             device: session.device.clone(),
             device_uuid: session.uuid.clone(),
@@ -150,25 +223,19 @@ impl Sessions {
     pub(crate) fn gateways_of(&self, app: AppUuid, user: &str) -> Vec<Arc<Gateway>> {
         let user = (app, user.to_owned());
         let part = self.part(&user).lock();
-        let mut gateways: Vec<Arc<Gateway>> = Vec::new();
-        for session in part.get(&user).map(Vec::as_slice).unwrap_or_default() {
-            if !gateways.iter().any(|known| Arc::ptr_eq(known, &session.gateway)) {
-                gateways.push(session.gateway.clone());
-            }
-        }
-        gateways
+        part.get(&user).map(Person::gateways).unwrap_or_default()
     }
 
     fn part(&self, user: &(AppUuid, String)) -> &Mutex<Part> {
         &self.parts[self.hasher.hash_one(user) as usize % PARTS]
     }
 
-    fn take(&self, app: AppUuid, user: &str, gone: impl Fn(&Session) -> bool) -> Vec<Session> {
+    fn take(&self, app: AppUuid, user: &str, lost: bool, gone: impl Fn(&Session) -> bool) -> Vec<Session> {
         let user = (app, user.to_owned());
         let mut part = self.part(&user).lock();
-        let Some(sessions) = part.get_mut(&user) else { return Vec::new() };
-        let taken = sessions.extract_if(.., |session| gone(session)).collect();
-        if sessions.is_empty() {
+        let Some(person) = part.get_mut(&user) else { return Vec::new() };
+        let taken = person.sessions.extract_if(.., |session| gone(session)).collect();
+        if !self.stays(&user, person, lost) {
             part.remove(&user);
         }
         taken
@@ -176,11 +243,24 @@ impl Sessions {
 
     fn forget_gateway(&self, gone: &Arc<Gateway>) {
         for part in &self.parts {
-            part.lock().retain(|_, sessions| {
-                sessions.retain(|session| !Arc::ptr_eq(&session.gateway, gone));
-                !sessions.is_empty()
+            part.lock().retain(|user, person| {
+                person.sessions.retain(|session| !Arc::ptr_eq(&session.gateway, gone));
+                self.stays(user, person, true)
             });
         }
+    }
+
+    /// Whether a user of whom sessions have gone is still connected. One who is not leaves rooms.
+    fn stays(&self, (app, user): &(AppUuid, String), person: &mut Person, lost: bool) -> bool {
+        person.settle(&self.interests);
+        if !person.sessions.is_empty() {
+            return true;
+        }
+        let rooms = person.rooms();
+        if !rooms.is_empty() {
+            self.departures.add(*app, user, rooms, lost);
+        }
+        false
     }
 }
 

@@ -11,6 +11,11 @@ pub struct RouterSettings {
     pub cached_conversations_max: usize,
     /// Sending devices whose recent client ids are kept in memory.
     pub cached_senders_max: usize,
+    /// Members of groups and rooms that one lane keeps in memory, all channels together; a channel that is in use stays
+    /// however large it is.
+    pub cached_members_max: usize,
+    /// For how long somebody whose connection broke stays in rooms, in milliseconds (features.md §7.2: two minutes).
+    pub room_grace_ms: u64,
     /// How long moved cursors may wait in memory before they are written, in milliseconds.
     pub flush_interval_ms: u64,
     /// How long one call of the store or of auth may take, in milliseconds.
@@ -25,6 +30,8 @@ impl Default for RouterSettings {
             batch_messages_max: 512,
             cached_conversations_max: 100_000,
             cached_senders_max: 16_384,
+            cached_members_max: 200_000,
+            room_grace_ms: 120_000,
             flush_interval_ms: 2000,
             call_timeout_ms: 10_000,
         }

@@ -25,7 +25,9 @@ pub(crate) async fn message_status(core: &Core, request: MessageStatusRequest) -
     check_user(&request.user)?;
     let slot = MessageId(request.id).slot();
     let mut conversations = unread::conversations(core, app, &request.user).await?;
-    conversations.retain(|one| one.row.last_id >= request.id && slot_of(app, &one.key) == slot);
+    conversations.retain(|one| {
+        one.row.last_id >= request.id && one.joined.0 < request.id && slot_of(app, &one.key) == slot
+    });
     let row_of = |key: &str| message_row(app, &Bytes::copy_from_slice(key.as_bytes()), request.id);
     let keys = conversations.iter().map(|one| row_of(&one.key)).collect();
     let found = core.get_many(keys).await?.into_iter().zip(conversations).find(|(row, _)| row.is_some());

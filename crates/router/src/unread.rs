@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use bulkhead_model::{AppUuid, Channel, Result};
-use bulkhead_proto::records::{Conversation, Cursor, Device};
+use bulkhead_proto::records::{self, Conversation, Cursor, Device};
 use bulkhead_proto::router::{Queue, QueueKind, UnreadQueue};
 use bulkhead_store::{Scan, Scope, tables};
 use bytes::Bytes;
 
-use crate::conversation::count_after;
+use crate::channels::key::ChannelRef;
+use crate::channels::read::memberships;
+use crate::conversation::{Mark, count_after};
 use crate::core::Core;
 use crate::keys::{CursorKey, StandingKey, user_partition};
 use crate::lane::decode;
@@ -21,16 +23,41 @@ pub(crate) struct Standpoint {
     pub(crate) channel: Channel,
     pub(crate) key: String,
     pub(crate) row: Conversation,
+    /// Of a group: the user sees what comes after it.
+    pub(crate) joined: Mark,
 }
 
-/// Every conversation of a user.
+/// Every conversation of a user: those with others, and the user's groups.
 pub(crate) async fn conversations(core: &Core, app: AppUuid, user: &str) -> Result<Vec<Standpoint>> {
-    let rows = core.scan_all(scan_of(&tables::CONVERSATIONS, app, user), PAGES_MAX).await?;
+    let groups = memberships(core, app, user).await?;
+    conversations_among(core, app, user, groups).await
+}
+
+/// The same with memberships that were read already.
+pub(crate) async fn conversations_among(
+    core: &Core,
+    app: AppUuid,
+    user: &str,
+    memberships: Vec<(ChannelRef, records::Member)>,
+) -> Result<Vec<Standpoint>> {
+    let mut groups = memberships;
+    // Rooms are for those who are there.
+    groups.retain(|(key, _)| !key.is_room());
+    let heads = groups.iter().map(|(key, _)| key.row(&tables::HEADS)).collect();
+    let (rows, heads) = tokio::try_join!(
+        core.scan_all(scan_of(&tables::CONVERSATIONS, app, user), PAGES_MAX),
+        core.get_many(heads),
+    )?;
+    let mut taken = HashMap::new();
     let mut conversations = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(key) = std::str::from_utf8(&row.clustering).ok() else { continue };
         let Ok(channel) = Channel::from_key(key) else { continue };
         let mut stored: Conversation = decode(Some(row.value))?;
+        if !matches!(channel, Channel::Direct(..)) {
+            taken.insert(key.to_owned(), stored);
+            continue;
+        }
         let standing_key = StandingKey::new(app, user, key.as_bytes());
         core.lane_of(app, key).with(|state| {
             if let Some(standing) = state.standings.get_mut(&standing_key) {
@@ -42,7 +69,25 @@ pub(crate) async fn conversations(core: &Core, app: AppUuid, user: &str) -> Resu
                 }
             }
         });
-        conversations.push(Standpoint { channel, key: key.to_owned(), row: stored });
+        conversations.push(Standpoint { channel, key: key.to_owned(), row: stored, joined: (0, 0) });
+    }
+    for ((key, member), head) in groups.into_iter().zip(heads) {
+        let head: records::Head = decode(head)?;
+        let joined = (member.joined_id, member.joined_incoming);
+        let mut row = taken.remove(key.text()).unwrap_or_default();
+        let standing_key = StandingKey::new(app, user, &key.channel_key());
+        core.lane_of_channel(&key).with(|state| {
+            if let Some(standing) = state.standings.get_mut(&standing_key)
+                && standing.row.taken_id > row.taken_id
+            {
+                (row.taken_id, row.taken_incoming) = (standing.row.taken_id, standing.row.taken_incoming);
+            }
+        });
+        (row.last_id, row.incoming) = (head.last_id, head.incoming);
+        row.taken_id = row.taken_id.max(joined.0);
+        row.taken_incoming = row.taken_incoming.max(joined.1).min(row.incoming);
+        let Ok(channel) = Channel::from_key(key.text()) else { continue };
+        conversations.push(Standpoint { channel, key: key.text().to_owned(), row, joined });
     }
     Ok(conversations)
 }
@@ -96,7 +141,7 @@ pub(crate) fn behind_of(
 ) -> Vec<UnreadQueue> {
     let since = Cursor { id: record.since_id, incoming: 0 };
     let mut queues = Vec::new();
-    for Standpoint { channel, key, row } in conversations {
+    for Standpoint { channel, key, row, joined } in conversations {
         let mut cursor = cursors.get(key).copied().unwrap_or(since);
         let cursor_key = CursorKey::new(app, user, device, key.as_bytes());
         core.lane_of(app, key).with(|state| {
@@ -106,6 +151,7 @@ pub(crate) fn behind_of(
                 cursor = place.cursor();
             }
         });
+        cursor = Cursor { id: cursor.id.max(joined.0), incoming: cursor.incoming.max(joined.1) };
         if row.last_id > cursor.id
             && let Some(queue) = queue_of(channel, user)
         {

@@ -4,22 +4,23 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_model::{Error, ErrorKind, MessageId, Result, SLOT_COUNT};
-use bulkhead_proto::router::Published;
+use bulkhead_api::path;
+use bulkhead_model::{MessageId, Result, SLOT_COUNT};
 use bulkhead_store::Mutation;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
+use crate::channels::effect::Steps;
 use crate::core::Core;
-use crate::dedup::{Answer, Claim, SharedWindow};
+use crate::dedup::Claim;
 use crate::fanout::{self, Fanout};
-use crate::keys::ClientId;
 use crate::lane::Lane;
 use crate::load;
-use crate::log::{Batch, Entry};
-use crate::publish::Job;
+use crate::log::Batch;
+use crate::work::{Claimed, Task, Work, Written};
 
 /// How often the last cursors are tried to be written at the end.
 const LAST_FLUSHES_MAX: usize = 100;
@@ -27,57 +28,36 @@ const LAST_FLUSHES_MAX: usize = 100;
 pub(crate) struct Worker {
     pub(crate) core: Arc<Core>,
     pub(crate) lane: Arc<Lane>,
-    pub(crate) queue: mpsc::Receiver<Job>,
+    pub(crate) queue: mpsc::Receiver<Work>,
     pub(crate) stop: CancellationToken,
     last_ids: Vec<MessageId>,
     flush_every: Duration,
     flushed: Instant,
-}
-
-/// A message whose client id is claimed, if it has one.
-pub(crate) struct Claimed {
-    pub(crate) job: Job,
-    answer: Answer,
-    claim: Option<HeldClaim>,
-}
-
-/// A claimed client id. When it is dropped before it is settled, its outcome is unknown: resends that wait are refused,
-/// and later ones ask the store.
-struct HeldClaim {
-    window: SharedWindow,
-    client_id: ClientId,
-    settled: bool,
-}
-
-impl HeldClaim {
-    fn settle(&mut self, outcome: &Result<Published>, in_doubt: bool) {
-        self.settled = true;
-        let mut window = self.window.lock();
-        window.settle(self.client_id, outcome);
-        if in_doubt {
-            window.doubt();
-        }
-    }
-}
-
-impl Drop for HeldClaim {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.settle(&Err(ErrorKind::Unavailable.into()), true);
-        }
-    }
+    waiting: metrics::Gauge,
+    shown_waiting: usize,
 }
 
 impl Worker {
     pub(crate) fn new(
         core: Arc<Core>,
         lane: Arc<Lane>,
-        queue: mpsc::Receiver<Job>,
+        queue: mpsc::Receiver<Work>,
         stop: CancellationToken,
     ) -> Self {
         let flush_every = Duration::from_millis(core.settings.flush_interval_ms);
         let last_ids = vec![MessageId(0); usize::from(SLOT_COUNT)];
-        Self { core, lane, queue, stop, last_ids, flush_every, flushed: Instant::now() }
+        let waiting = metrics::gauge!("bulkhead_router_waiting_messages");
+        Self {
+            core,
+            lane,
+            queue,
+            stop,
+            last_ids,
+            flush_every,
+            flushed: Instant::now(),
+            waiting,
+            shown_waiting: 0,
+        }
     }
 
     /// Returns when it was told to stop, its queue is empty, and what it knows is written.
@@ -100,12 +80,14 @@ impl Worker {
                     if taken == 0 {
                         break;
                     }
+                    self.show_waiting(taken + self.queue.len());
                 }
                 () = self.lane.flush.notified() => flush = true,
                 _ = tick.tick() => flush = true,
             }
             flush |= self.flushed.elapsed() >= self.flush_every;
             self.guarded_batch(&mut jobs, flush).await;
+            self.show_waiting(self.queue.len());
         }
         for _ in 0..LAST_FLUSHES_MAX {
             if !self.lane.with(|state| state.has_unwritten()) {
@@ -118,24 +100,30 @@ impl Worker {
         tracing::warn!("some cursors could not be written; their devices will be given messages again");
     }
 
+    /// Adds this lane's messages that wait for a batch, or are in one, to those of the others.
+    fn show_waiting(&mut self, waiting: usize) {
+        self.waiting.increment(waiting as f64 - self.shown_waiting as f64);
+        self.shown_waiting = waiting;
+    }
+
     /// A batch that panics must not end its lane: its messages are answered `Unavailable` (their senders are dropped), and
     /// what the lane knew is read again. Other errors have been answered and logged.
-    async fn guarded_batch(&mut self, jobs: &mut Vec<Job>, flush: bool) {
+    async fn guarded_batch(&mut self, jobs: &mut Vec<Work>, flush: bool) {
         let batch = AssertUnwindSafe(self.batch(jobs, flush)).catch_unwind();
         if batch.await.is_err() {
             tracing::error!("a batch panicked; its messages are not acknowledged");
             metrics::counter!("bulkhead_router_panics_total").increment(1);
             jobs.clear();
-            self.lane.with(|state| state.forget(|_| true, |_| true));
+            self.lane.with(|state| state.forget_all());
             self.lane.set_writing_since_ms(u64::MAX);
         }
     }
 
-    async fn batch(&mut self, jobs: &mut Vec<Job>, flush: bool) -> Result<()> {
+    async fn batch(&mut self, jobs: &mut Vec<Work>, flush: bool) -> Result<()> {
         let claimed = match self.claim(jobs).await {
             Ok(claimed) => claimed,
             Err(error) => {
-                refuse(jobs.drain(..).map(|job| job.answer), &error);
+                jobs.drain(..).for_each(|work| work.refuse(&error));
                 Vec::new()
             }
         };
@@ -149,44 +137,55 @@ impl Worker {
         outcome
     }
 
-    /// Sorts out resends. On an error no job has been claimed or answered.
-    async fn claim(&self, jobs: &mut Vec<Job>) -> Result<Vec<Claimed>> {
-        let windows = load::windows(&self.core, jobs).await?;
-        let mut claimed = Vec::with_capacity(jobs.len());
-        for (mut job, window) in jobs.drain(..).zip(windows) {
+    /// Sorts out resends. On an error nothing has been claimed or answered.
+    async fn claim(&self, works: &mut Vec<Work>) -> Result<Vec<Task>> {
+        let windows = load::windows(&self.core, works).await?;
+        let mut tasks = Vec::with_capacity(works.len());
+        for (work, window) in works.drain(..).zip(windows) {
+            let mut job = match work {
+                Work::Message(job) => job,
+                Work::Change(job) => {
+                    tasks.push(Task::Change(job));
+                    continue;
+                }
+            };
             let (unused, _) = tokio::sync::oneshot::channel();
             let answer = std::mem::replace(&mut job.answer, unused);
             let Some(window) = window else {
-                claimed.push(Claimed { job, answer, claim: None });
+                tasks.push(Task::Message(Claimed::new(job, answer, None)));
                 continue;
             };
-            let client_id = job.client_id();
-            let claim = window.lock().claim(client_id, answer);
+            let claim = window.lock().claim(job.client_id(), answer);
             if let Claim::Mine(answer) = claim {
-                let claim = Some(HeldClaim { window, client_id, settled: false });
-                claimed.push(Claimed { job, answer, claim });
+                tasks.push(Task::Message(Claimed::new(job, answer, Some(window))));
             }
         }
-        Ok(claimed)
+        Ok(tasks)
     }
 
     /// Judges, gives ids, writes, answers, delivers.
-    async fn append(&mut self, claimed: Vec<Claimed>, flush: bool) -> Result<()> {
-        let facts = match load::facts(&self.core, &self.lane, &claimed).await {
+    async fn append(&mut self, tasks: Vec<Task>, flush: bool) -> Result<()> {
+        let facts = match load::facts(&self.core, &self.lane, &tasks).await {
             Ok(facts) => facts,
             Err(error) => {
-                claimed.into_iter().for_each(|claimed| settle(claimed, Err(error.clone()), false));
+                tasks.into_iter().for_each(|task| task.refuse(error.clone()));
                 return Err(error);
             }
         };
         let now_ms = self.core.sequencer.now_ms();
-        let mut batch = Batch::new(facts, now_ms, claimed.len());
-        let mut written = Vec::with_capacity(claimed.len());
-        for claimed in claimed {
-            let last_id = &mut self.last_ids[usize::from(claimed.job.slot)];
-            match batch.add(&claimed.job, last_id) {
-                Ok(entry) => written.push((claimed, entry)),
-                Err(error) => settle(claimed, Err(error), false),
+        let mut batch = Batch::new(facts, now_ms, tasks.len());
+        let mut written = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let last_id = &mut self.last_ids[usize::from(task.slot())];
+            match task {
+                Task::Message(claimed) => match batch.add(&claimed.job, last_id) {
+                    Ok(entry) => written.push(Written::Message(claimed, entry)),
+                    Err(error) => claimed.settle(Err(error), false),
+                },
+                Task::Change(job) => match batch.change_channel(&job, last_id) {
+                    Ok(effect) => written.push(Written::Change(job, effect)),
+                    Err(error) => drop(job.answer.send(Err(error))),
+                },
             }
         }
         let mut mutations = batch.take_mutations();
@@ -194,7 +193,8 @@ impl Worker {
             self.flushed = Instant::now();
             self.lane.with(|state| state.take_unwritten(&mut mutations, |key| batch.writes(key)))
         });
-        let outcome = self.write(&written, mutations).await;
+        let span = batch_span(&written);
+        let outcome = self.write(&written, mutations).instrument(span).await;
         self.lane.with(|state| {
             if let Some(flushing) = flushing {
                 state.flushed(flushing, outcome.is_ok());
@@ -205,44 +205,56 @@ impl Worker {
             Ok(()) => self.complete(written),
             Err(error) => {
                 tracing::error!(messages = written.len(), %error, "a batch could not be written");
-                written.into_iter().for_each(|(claimed, _)| settle(claimed, Err(error.clone()), true));
+                written.into_iter().for_each(|written| written.fail(error.clone()));
             }
         }
         outcome
     }
 
-    async fn write(&self, written: &[(Claimed, Entry)], mutations: Vec<Mutation>) -> Result<()> {
-        if let Some(highest) = written.iter().map(|(_, entry)| MessageId(entry.id).unix_ms()).max() {
+    async fn write(&self, written: &[Written], mutations: Vec<Mutation>) -> Result<()> {
+        if let Some(highest) = written.iter().map(|written| MessageId(written.id()).unix_ms()).max() {
             self.core.sequencer.cover(highest).await?;
         }
         if mutations.is_empty() { Ok(()) } else { self.core.write(mutations).await }
     }
 
-    fn complete(&self, written: Vec<(Claimed, Entry)>) {
+    fn complete(&self, written: Vec<Written>) {
         if written.is_empty() {
             return;
         }
         metrics::counter!("bulkhead_router_published_total").increment(written.len() as u64);
         metrics::histogram!("bulkhead_router_batch_messages").record(written.len() as f64);
         let mut fanout = Fanout::new(&self.core.sessions);
-        for (claimed, entry) in written {
-            fanout::deliver(&mut fanout, &claimed.job, &entry);
-            settle(claimed, Ok(entry.published()), false);
+        let mut steps = Steps::default();
+        // Whoever joins is a member to the gateways before they are answered.
+        let mut changed = Vec::new();
+        for written in written {
+            match written {
+                Written::Message(claimed, entry) => {
+                    steps.flush(&mut fanout);
+                    fanout::deliver(&mut fanout, &claimed.job, &entry);
+                    claimed.settle(Ok(entry.published()), false);
+                }
+                Written::Change(job, effect) => {
+                    effect.steps.into_iter().for_each(|step| steps.add(&effect.key, &effect.app, step));
+                    changed.push((job.answer, effect.changed));
+                }
+            }
         }
+        steps.flush(&mut fanout);
         fanout.send();
+        for (answer, changed) in changed {
+            let _ = answer.send(Ok(changed));
+        }
     }
 }
 
-/// Answers a message and the resends that wait for it.
-fn settle(claimed: Claimed, outcome: Result<Published>, in_doubt: bool) {
-    if let Some(mut claim) = claimed.claim {
-        claim.settle(&outcome, in_doubt);
-    }
-    let _ = claimed.answer.send(outcome);
-}
-
-fn refuse(answers: impl Iterator<Item = Answer>, error: &Error) {
-    for answer in answers {
-        let _ = answer.send(Err(error.clone()));
-    }
+/// The batch as part of the first of its messages that is traced.
+fn batch_span(written: &[Written]) -> Span {
+    let spans = written.iter().filter_map(|written| match written {
+        Written::Message(claimed, _) => Some(&claimed.job.span),
+        Written::Change(..) => None,
+    });
+    let traced = spans.into_iter().find(|span| !span.is_disabled());
+    traced.map_or_else(Span::none, |span| path::batch(span, written.len()))
 }

@@ -50,5 +50,6 @@ fn settings(limits: &RouterLimits) -> RouterSettings {
         cached_senders_max: limits.cached_senders_max,
         flush_interval_ms: limits.flush_interval_ms,
         call_timeout_ms: limits.call_timeout_ms,
+        ..RouterSettings::default()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bulkhead_model::{ErrorKind, Result};
 use bulkhead_msync::Queue;
-use bulkhead_proto::router::{Page, UnreadQueues};
+use bulkhead_proto::router::{Joined, Page, UnreadQueues};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -20,6 +20,8 @@ pub(super) enum Outcome {
     Unread(Result<UnreadQueues>),
     Recount(Result<UnreadQueues>),
     Page(Queue, Result<Page>),
+    Joined(u64, Queue, Result<Joined>),
+    Left(u64, Queue, Result<()>),
     Confirmed,
 }
 

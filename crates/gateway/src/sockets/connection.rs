@@ -11,8 +11,8 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bulkhead_api::PendingPublish;
 use bulkhead_model::ErrorKind;
-use bulkhead_msync::{CloseReason, Command, LoggedIn, Publish, Queue, Session, SessionLimits};
-use bulkhead_proto::router::{ConfirmRequest, PullRequest};
+use bulkhead_msync::{CloseReason, Command, Join, LoggedIn, Publish, Queue, Session, SessionLimits};
+use bulkhead_proto::router::{ConfirmRequest, JoinRequest, MemberRequest, PullRequest};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep};
@@ -53,6 +53,8 @@ pub(super) struct Connection {
     /// One timer for all deadlines: set again when it fires, not with every frame.
     timer: Pin<Box<Sleep>>,
     attachment: CancellationToken,
+    /// The client has said that it goes, or was told to.
+    went: bool,
     /// Resolves when the router or this gateway is gone; `None` once the session knows.
     detached: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     _open: OpenSocket,
@@ -88,6 +90,7 @@ impl Connection {
             timer: Box::pin(tokio::time::sleep(Duration::from_millis(settings.login_limit_ms))),
             detached: Some(Box::pin(attachment.clone().cancelled_owned())),
             attachment,
+            went: false,
             _open: OpenSocket::new(&gateway.meters),
             gateway,
         }
@@ -129,7 +132,7 @@ impl Connection {
             }
         }
         if let Some(client) = self.client.take() {
-            client.close(&self.gateway).await;
+            client.close(&self.gateway, !self.went).await;
         }
     }
 
@@ -208,6 +211,13 @@ impl Connection {
             Outcome::Page(queue, page) => {
                 self.session.page(&queue, page.map(translate::page), now_ms, out);
             }
+            Outcome::Joined(client_id, room, joined) => {
+                let facts = joined.map(translate::room_facts);
+                self.session.joined(client_id, &room, facts, now_ms, out);
+            }
+            Outcome::Left(client_id, room, outcome) => {
+                self.session.left(client_id, &room, outcome, now_ms, out);
+            }
             Outcome::Confirmed => self.session.confirmed(out),
         }
     }
@@ -240,7 +250,7 @@ impl Connection {
                 Some(Ok(Message::Ping(_))) => self.session.pinged(now_ms, out),
                 Some(Ok(Message::Text(_))) => self.session.close(CloseReason::NotBinary, out),
                 // The answer to a close is sent by reading on.
-                Some(Ok(Message::Close(_))) => {}
+                Some(Ok(Message::Close(_))) => self.went = true,
                 Some(Err(error)) if is_too_large(&error) => self.session.close(CloseReason::TooLarge, out),
                 Some(Err(_)) | None => return Err(Gone),
             }
@@ -294,6 +304,7 @@ impl Connection {
                     self.calls.start(admission.map(Outcome::Login));
                 }
                 Command::Close(reason) => {
+                    self.went |= matches!(reason, CloseReason::LoggedOut | CloseReason::Kicked);
                     self.gateway.meters.frames_sent.increment(sent);
                     Box::pin(close(&mut self.socket, reason)).await;
                     return Err(Gone);
@@ -353,6 +364,27 @@ fn start_call(gateway: &Arc<Gateway>, client: &Client, command: Command, calls: 
                 tracing::debug!(%error, "a proof of delivery was not taken");
             }
             Outcome::Confirmed
+        }),
+        Command::Join(join) => calls.start(async move {
+            let Join { client_id, room, ext, leave_other_rooms } = *join;
+            let request = JoinRequest {
+                app: session.app,
+                channel: Some(translate::router_queue(&room)),
+                user: session.user,
+                device: session.device,
+                ext,
+                leave_other_rooms,
+            };
+            Outcome::Joined(client_id, room, within(CALL_LIMIT, router.join(request)).await)
+        }),
+        Command::Leave { client_id, room } => calls.start(async move {
+            let request = MemberRequest {
+                app: session.app,
+                channel: Some(translate::router_queue(&room)),
+                user: session.user,
+                device: session.device,
+            };
+            Outcome::Left(client_id, room, within(CALL_LIMIT, router.leave(request)).await)
         }),
         Command::Send(_) | Command::Ping(_) | Command::Login(_) | Command::Publish(_) | Command::Close(_) => {
         }

@@ -4,10 +4,12 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bulkhead_proto::router::gateway_event::Event as RouterEvent;
-use bulkhead_proto::router::{Delivery, GatewayEvent, Kick};
+use bulkhead_proto::router::{ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships};
 use parking_lot::RwLock;
 
+use super::channels::{ChannelKey, Channels, channel_key};
 use super::outbox::Outbox;
+use super::person::Person;
 use super::translate;
 
 /// Parts of the hub, each with its own lock: logins in one do not hold up deliveries in another.
@@ -15,11 +17,12 @@ const PARTS: usize = 64;
 
 /// App identity and username, one behind the other: found by what stands in a request without building a key.
 type UserKey = Box<[u8]>;
-type Part = HashMap<UserKey, Vec<Arc<SessionHandle>>>;
+type Part = HashMap<UserKey, Person>;
 
-/// The sessions of this gateway, by their user.
+/// The sessions of this gateway, by their user and by the groups and rooms that their users are in.
 pub(crate) struct Hub {
     parts: Vec<RwLock<Part>>,
+    channels: Channels,
     hasher: RandomState,
     outbox_bytes_max: usize,
 }
@@ -28,6 +31,7 @@ pub(crate) struct Hub {
 pub(super) struct SessionHandle {
     /// The number that the router knows it by.
     pub(super) number: u64,
+    pub(super) user: Box<str>,
     pub(super) device: Box<str>,
     pub(super) outbox: Outbox,
 }
@@ -43,6 +47,7 @@ impl Hub {
     pub(crate) fn new(outbox_bytes_max: usize) -> Self {
         Self {
             parts: (0..PARTS).map(|_| RwLock::default()).collect(),
+            channels: Channels::new(),
             hasher: RandomState::new(),
             outbox_bytes_max,
         }
@@ -57,9 +62,9 @@ impl Hub {
         number: u64,
     ) -> Registration {
         let outbox = Outbox::new(self.outbox_bytes_max);
-        let handle = Arc::new(SessionHandle { number, device: device.into(), outbox });
+        let handle = Arc::new(SessionHandle { number, user: user.into(), device: device.into(), outbox });
         let key: UserKey = key_of(app, user).into();
-        self.part(&key).write().entry(key.clone()).or_default().push(Arc::clone(&handle));
+        self.part(&key).write().entry(key.clone()).or_default().add(Arc::clone(&handle));
         Registration { hub: Arc::clone(self), key, handle }
     }
 
@@ -69,11 +74,10 @@ impl Hub {
             match event.event {
                 Some(RouterEvent::Delivery(delivery)) => self.deliver_one(delivery),
                 Some(RouterEvent::Kick(kick)) => self.kick(&kick),
-                // Of groups and rooms, which no router has yet.
-                Some(
-                    RouterEvent::ChannelDelivery(_) | RouterEvent::Membership(_) | RouterEvent::Memberships(_),
-                )
-                | None => {}
+                Some(RouterEvent::ChannelDelivery(delivery)) => self.deliver_to_channel(delivery),
+                Some(RouterEvent::Membership(membership)) => self.note(membership),
+                Some(RouterEvent::Memberships(all)) => self.note_all(all),
+                None => {}
             }
         }
     }
@@ -81,19 +85,54 @@ impl Hub {
     fn deliver_one(&self, delivery: Delivery) {
         let key = key_of(&delivery.app, &delivery.user);
         let part = self.part(&key).read();
-        let Some(sessions) = part.get(key.as_slice()) else { return };
-        let devices = sessions.iter().map(|session| &*session.device);
+        let Some(person) = part.get(key.as_slice()) else { return };
+        let devices = person.sessions().map(|session| &*session.device);
         let Some(delivery) = translate::delivery(delivery, devices).map(Arc::new) else { return };
-        for session in sessions {
-            session.outbox.deliver(Arc::clone(&delivery), delivery.is_for(&session.device));
+        for session in person.sessions() {
+            let is_for_device = delivery.is_for(&session.user, &session.device);
+            session.outbox.deliver(Arc::clone(&delivery), is_for_device);
+        }
+    }
+
+    /// One frame for all sessions whose users are members, however many they are.
+    fn deliver_to_channel(&self, delivery: ChannelDelivery) {
+        let Some(key) = channel_key(&delivery.app, delivery.queue.as_ref()) else { return };
+        self.channels.with(&key, |sessions| {
+            let devices = sessions.iter().map(|session| (&*session.user, &*session.device));
+            let Some(delivery) = translate::channel_delivery(delivery, devices).map(Arc::new) else { return };
+            for session in sessions {
+                let is_for_device = delivery.is_for(&session.user, &session.device);
+                session.outbox.deliver(Arc::clone(&delivery), is_for_device);
+            }
+        });
+    }
+
+    fn note(&self, membership: Membership) {
+        let Some(channel) = channel_key(&membership.app, membership.channel.as_ref()) else { return };
+        let key = key_of(&membership.app, &membership.user);
+        if let Some(person) = self.part(&key).write().get_mut(key.as_slice()) {
+            if membership.joined {
+                person.join(channel, &self.channels);
+            } else {
+                person.leave(&channel, &self.channels);
+            }
+        }
+    }
+
+    fn note_all(&self, all: Memberships) {
+        let channels: Vec<ChannelKey> =
+            all.channels.iter().filter_map(|channel| channel_key(&all.app, Some(channel))).collect();
+        let key = key_of(&all.app, &all.user);
+        if let Some(person) = self.part(&key).write().get_mut(key.as_slice()) {
+            person.set(channels, &self.channels);
         }
     }
 
     fn kick(&self, kick: &Kick) {
         let key = key_of(&kick.app, &kick.user);
         let part = self.part(&key).read();
-        let Some(sessions) = part.get(key.as_slice()) else { return };
-        for session in sessions {
+        let Some(person) = part.get(key.as_slice()) else { return };
+        for session in person.sessions() {
             let is_meant = (kick.session == 0 || kick.session == session.number)
                 && (kick.device.is_empty() || *kick.device == *session.device);
             if is_meant {
@@ -120,9 +159,9 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut part = self.hub.part(&self.key).write();
-        if let Some(sessions) = part.get_mut(&self.key) {
-            sessions.retain(|session| !Arc::ptr_eq(session, &self.handle));
-            if sessions.is_empty() {
+        if let Some(person) = part.get_mut(&self.key) {
+            person.remove(&self.handle, &self.hub.channels);
+            if person.is_gone() {
                 part.remove(&self.key);
             }
         }
@@ -220,7 +259,105 @@ mod tests {
     fn nothing_is_left_of_sessions_that_are_gone() {
         let hub = Arc::new(Hub::new(1000));
         let sessions = ["a", "b"].map(|device| hub.register(&APP, "alice", device, 1));
+        hub.deliver(vec![memberships("alice", &["1", "2"])]);
         drop(sessions);
         assert!(hub.parts.iter().all(|part| part.read().is_empty()));
+        assert!(hub.channels.is_empty());
+    }
+
+    fn group(id: &str) -> Option<Queue> {
+        Some(Queue { name: id.into(), kind: 1 })
+    }
+
+    fn to_group(id: &str, except_user: &str, except_device: &str, only_users: &[&str]) -> GatewayEvent {
+        let delivery = ChannelDelivery {
+            app: Bytes::copy_from_slice(&APP),
+            queue: group(id),
+            id: 1,
+            except_user: except_user.into(),
+            except_device: except_device.into(),
+            only_users: only_users.iter().map(|user| (*user).into()).collect(),
+            ..ChannelDelivery::default()
+        };
+        GatewayEvent { event: Some(RouterEvent::ChannelDelivery(delivery)) }
+    }
+
+    fn membership(user: &str, id: &str, joined: bool) -> GatewayEvent {
+        let app = Bytes::copy_from_slice(&APP);
+        let membership = Membership { app, user: user.into(), channel: group(id), joined };
+        GatewayEvent { event: Some(RouterEvent::Membership(membership)) }
+    }
+
+    fn memberships(user: &str, ids: &[&str]) -> GatewayEvent {
+        let app = Bytes::copy_from_slice(&APP);
+        let channels = ids.iter().filter_map(|id| group(id)).collect();
+        let all = Memberships { app, user: user.into(), channels };
+        GatewayEvent { event: Some(RouterEvent::Memberships(all)) }
+    }
+
+    /// Who of these gets a message with its bytes, and who only learns its id.
+    fn received(sessions: &[&Registration]) -> Vec<(usize, usize)> {
+        let received = |session: &&Registration| {
+            let handle = session.handle();
+            let waiting = handle.outbox.take(&Context::from_waker(Waker::noop()));
+            let is_mine = |event: &&Event| matches!(event, Event::Delivery(delivery) if delivery.is_for(&handle.user, &handle.device));
+            (waiting.events.len(), waiting.events.iter().filter(is_mine).count())
+        };
+        sessions.iter().map(received).collect()
+    }
+
+    #[test]
+    fn a_group_s_message_reaches_the_sessions_of_its_members_with_one_frame() {
+        let hub = Arc::new(Hub::new(1000));
+        let alice = hub.register(&APP, "alice", "same", 1);
+        let bob = hub.register(&APP, "bob", "same", 2);
+        let carol = hub.register(&APP, "carol", "same", 3);
+        hub.deliver(vec![
+            membership("alice", "1", true),
+            membership("bob", "1", true),
+            membership("carol", "2", true),
+            to_group("1", "", "", &[]),
+            to_group("1", "alice", "same", &[]),
+            to_group("1", "alice", "", &[]),
+            to_group("1", "alice", "other", &[]),
+            to_group("1", "", "", &["bob", "carol"]),
+            to_group("3", "", "", &[]),
+        ]);
+        assert_eq!(received(&[&alice, &bob, &carol]), [(5, 2), (5, 5), (0, 0)]);
+        hub.deliver(vec![to_group("1", "", "", &[])]);
+        let frame = |session: &Registration| {
+            let mut waiting = session.handle().outbox.take(&Context::from_waker(Waker::noop()));
+            match waiting.events.pop_front() {
+                Some(Event::Delivery(delivery)) => delivery,
+                _ => panic!("not delivered"),
+            }
+        };
+        assert!(Arc::ptr_eq(&frame(&alice), &frame(&bob)));
+    }
+
+    #[test]
+    fn sessions_come_and_go_with_their_users_memberships() {
+        let hub = Arc::new(Hub::new(1000));
+        let first = hub.register(&APP, "alice", "a", 1);
+        let tell = || {
+            hub.deliver(vec![to_group("1", "", "", &[]), to_group("2", "", "", &[])]);
+        };
+        hub.deliver(vec![membership("alice", "1", true), membership("alice", "1", true)]);
+        tell();
+        assert_eq!(received(&[&first]), [(1, 1)]);
+        let second = hub.register(&APP, "alice", "b", 2);
+        tell();
+        assert_eq!(received(&[&first, &second]), [(1, 1), (0, 0)], "not known to be a member yet");
+        hub.deliver(vec![memberships("alice", &["1", "2"]), memberships("alice", &["1", "2"])]);
+        tell();
+        assert_eq!(received(&[&first, &second]), [(2, 2), (2, 2)]);
+        hub.deliver(vec![membership("alice", "1", false), membership("alice", "9", false)]);
+        drop(second);
+        tell();
+        assert_eq!(received(&[&first]), [(1, 1)]);
+        hub.deliver(vec![memberships("alice", &[]), membership("nobody", "1", true)]);
+        tell();
+        assert_eq!(received(&[&first]), [(0, 0)]);
+        assert!(hub.channels.is_empty());
     }
 }

@@ -36,8 +36,10 @@ impl Client {
 
     /// Tells the router that the session is over. A router that does not hear it finds out when a gateway with this
     /// session's deliveries has no taker, or when the gateway detaches.
-    pub(super) async fn close(&self, gateway: &Gateway) {
-        let request = CloseSessionRequest { session: Some(self.session()), lost: false };
+    ///
+    /// A client that was lost, rather than went, may be back in a moment and keeps its rooms that long.
+    pub(super) async fn close(&self, gateway: &Gateway, lost: bool) {
+        let request = CloseSessionRequest { session: Some(self.session()), lost };
         let _ = tokio::time::timeout(Duration::from_secs(5), gateway.router.close_session(request)).await;
     }
 }
@@ -87,7 +89,7 @@ pub(super) async fn admit(
         }
         Err(error) => {
             // It may have been opened all the same.
-            client.close(&gateway).await;
+            client.close(&gateway, true).await;
             Err(error)
         }
     }

@@ -5,11 +5,13 @@
 //! [`Hub`] knows the sessions by their user and gives each delivery, encoded once, to all of them.
 
 mod calls;
+mod channels;
 mod connection;
 mod hub;
 mod login;
 mod meters;
 mod outbox;
+mod person;
 mod translate;
 mod upgrade;
 

@@ -84,8 +84,10 @@ mod tests {
             id: 1,
             previous_id: 0,
             transient: false,
+            except_user: String::new(),
             except_device: String::new(),
             only_device: String::new(),
+            only_users: Vec::new(),
             frame: Bytes::from(vec![0; bytes]),
         })
     }

@@ -1,5 +1,6 @@
 //! Between the router's messages and the session's values.
 
+use bulkhead_msync::codec::RoomFacts;
 use bulkhead_msync::proto::statistics_body::Operation;
 use bulkhead_msync::{Ack, Delivery, Page, Position, Publish, Queue, QueueKind, codec};
 use bulkhead_proto::router::{self, KickReason, PublishRequest, Published, QueuePosition, UnreadQueue};
@@ -11,16 +12,41 @@ pub(super) fn delivery<'a>(
     delivery: router::Delivery,
     mut devices: impl Iterator<Item = &'a str>,
 ) -> Option<Delivery> {
+    let user = delivery.user;
     let mut translated = Delivery {
         queue: queue(delivery.queue?),
         id: delivery.id,
         previous_id: delivery.previous_id,
         transient: delivery.transient,
+        except_user: String::new(),
         except_device: delivery.except_device,
         only_device: delivery.only_device,
+        only_users: Vec::new(),
         frame: Bytes::new(),
     };
-    if devices.any(|device| translated.is_for(device)) {
+    if devices.any(|device| translated.is_for(&user, device)) {
+        translated.frame = codec::delivery(&translated.queue, &delivery.meta);
+    }
+    Some(translated)
+}
+
+/// The same for a group or room and these users' devices.
+pub(super) fn channel_delivery<'a>(
+    delivery: router::ChannelDelivery,
+    mut devices: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Option<Delivery> {
+    let mut translated = Delivery {
+        queue: queue(delivery.queue?),
+        id: delivery.id,
+        previous_id: delivery.previous_id,
+        transient: delivery.transient,
+        except_user: delivery.except_user,
+        except_device: delivery.except_device,
+        only_device: String::new(),
+        only_users: delivery.only_users,
+        frame: Bytes::new(),
+    };
+    if devices.any(|(user, device)| translated.is_for(user, device)) {
         translated.frame = codec::delivery(&translated.queue, &delivery.meta);
     }
     Some(translated)
@@ -55,6 +81,11 @@ pub(super) fn page(page: router::Page) -> Page {
     Page { metas, next_key: page.next_key, is_last: page.is_last }
 }
 
+pub(super) fn room_facts(joined: router::Joined) -> RoomFacts {
+    let room = joined.channel.unwrap_or_default();
+    RoomFacts { created_ms: room.created_ms, member_count: room.member_count }
+}
+
 pub(super) fn positions(positions: &[Position]) -> Vec<QueuePosition> {
     positions
         .iter()
@@ -80,7 +111,7 @@ pub(super) fn publish(publish: Publish, app: &Bytes, user: &str, device: &str) -
         administrative: false,
         sync_devices: publish.sync_devices,
         history_hidden_for: Vec::new(),
-        only_users: Vec::new(),
+        only_users: publish.only_users,
     }
 }
 

@@ -7,6 +7,7 @@
 mod body;
 mod down;
 mod login;
+mod room;
 mod up;
 
 pub use body::{Body, read_body};
@@ -15,4 +16,5 @@ pub use down::{
     send_refused, unread,
 };
 pub use login::LoginRequest;
+pub use room::{RoomFacts, RoomRequest, read_room_request, room_joined};
 pub use up::{UpFrame, UpMessage, UpPull, decode};

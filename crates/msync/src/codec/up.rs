@@ -43,7 +43,12 @@ pub struct UpMessage {
     pub payload: Bytes,
     /// The encoded `Meta.ext` entries, each with its tag.
     pub extensions: Bytes,
+    /// Of a group or room, with the route for it: the members that it is for.
+    pub only_users: Vec<String>,
 }
+
+/// Longest list of members that one message is for, which is more than any is let through with.
+const ONLY_USERS_MAX: usize = 100;
 
 /// Reads one frame. Bodies stay slices of it.
 pub fn decode(frame: &Bytes) -> Result<UpFrame, Malformed> {
@@ -93,6 +98,7 @@ fn message(frame: &Bytes, meta: &[u8]) -> Result<UpFrame, Malformed> {
     let (mut client_id, mut namespace, mut route) = (0, 0, 0);
     let (mut to, mut payload): (Jid<'_>, &[u8]) = (Jid::default(), &[]);
     let mut extensions = Extensions::default();
+    let mut only_users = Vec::new();
     let mut fields = Fields::of(meta);
     while let Some(field) = fields.next()? {
         match field.number {
@@ -105,6 +111,8 @@ fn message(frame: &Bytes, meta: &[u8]) -> Result<UpFrame, Malformed> {
                 check_extension(field.value.bytes()?)?;
                 extensions.add(field.whole);
             }
+            10 if only_users.len() < ONLY_USERS_MAX => only_users.push(field.value.text()?.to_owned()),
+            10 => return Err(Malformed),
             _ => {}
         }
     }
@@ -125,6 +133,7 @@ fn message(frame: &Bytes, meta: &[u8]) -> Result<UpFrame, Malformed> {
         route: i32::try_from(route).ok().and_then(|r| r.try_into().ok()).ok_or(Malformed)?,
         payload: slice_of(frame, payload),
         extensions: extensions.into_bytes(frame),
+        only_users,
     }))
 }
 

@@ -326,7 +326,7 @@ pub struct Meta {
     pub timestamp: ::core::option::Option<u64>,
     #[prost(enumeration = "meta::NameSpace", optional, tag = "5")]
     pub ns: ::core::option::Option<i32>,
-    /// STATISTIC StatisticsBody, CHAT MessageBody, NOTIFY JSON.
+    /// STATISTIC StatisticsBody, CHAT MessageBody, MUC MUCBody, NOTIFY JSON.
     #[prost(bytes = "bytes", optional, tag = "6")]
     pub payload: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(enumeration = "meta::RouteType", optional, tag = "7")]
@@ -857,6 +857,228 @@ pub mod message_body {
             match value {
                 "BODY" => Some(Self::Body),
                 "BODY_AND_EXT" => Some(Self::BodyAndExt),
+                _ => None,
+            }
+        }
+    }
+}
+/// Up: a client joins or leaves a room. Down: what happened in a group or room, or the acknowledgement of a join.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MucBody {
+    #[prost(message, optional, tag = "1")]
+    pub muc_id: ::core::option::Option<Jid>,
+    #[prost(enumeration = "muc_body::Operation", optional, tag = "2")]
+    pub operation: ::core::option::Option<i32>,
+    #[prost(message, optional, tag = "3")]
+    pub from: ::core::option::Option<Jid>,
+    #[prost(message, repeated, tag = "4")]
+    pub to: ::prost::alloc::vec::Vec<Jid>,
+    #[prost(string, optional, tag = "6")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "7")]
+    pub is_chatroom: ::core::option::Option<bool>,
+    #[prost(message, optional, tag = "8")]
+    pub status: ::core::option::Option<muc_body::Status>,
+    #[prost(bool, optional, tag = "9")]
+    pub is_thread: ::core::option::Option<bool>,
+    #[prost(message, optional, tag = "10")]
+    pub muc_parent_id: ::core::option::Option<Jid>,
+    #[prost(string, optional, tag = "11")]
+    pub muc_name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "12")]
+    pub event_info: ::core::option::Option<muc_body::EventInfo>,
+    #[prost(int32, optional, tag = "13")]
+    pub muc_member_count: ::core::option::Option<i32>,
+    #[prost(string, optional, tag = "14")]
+    pub ext: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "15")]
+    pub leave_other_rooms: ::core::option::Option<bool>,
+    /// All whom the event is about, where they are several.
+    #[prost(string, repeated, tag = "16")]
+    pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Nested message and enum types in `MUCBody`.
+pub mod muc_body {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Status {
+        #[prost(int32, optional, tag = "1")]
+        pub error_code: ::core::option::Option<i32>,
+        #[prost(string, optional, tag = "2")]
+        pub description: ::core::option::Option<::prost::alloc::string::String>,
+        /// With the acknowledgement of a join: JSON {"<me>":{...}}.
+        #[prost(string, optional, tag = "3")]
+        pub chatroom_info: ::core::option::Option<::prost::alloc::string::String>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct EventInfo {
+        /// JSON of the event.
+        #[prost(string, optional, tag = "2")]
+        pub ext: ::core::option::Option<::prost::alloc::string::String>,
+    }
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Operation {
+        Create = 0,
+        Destroy = 1,
+        Join = 2,
+        Leave = 3,
+        Apply = 4,
+        ApplyAccept = 5,
+        ApplyDecline = 6,
+        Invite = 7,
+        InviteAccept = 8,
+        InviteDecline = 9,
+        Kick = 10,
+        GetBlacklist = 11,
+        Ban = 12,
+        Allow = 13,
+        Update = 14,
+        Block = 15,
+        Unblock = 16,
+        Presence = 17,
+        Absence = 18,
+        DirectJoined = 19,
+        AssignOwner = 20,
+        AddAdmin = 21,
+        RemoveAdmin = 22,
+        AddMute = 23,
+        RemoveMute = 24,
+        UpdateAnnouncement = 25,
+        DeleteAnnouncement = 26,
+        UploadFile = 27,
+        DeleteFile = 28,
+        AddUserWhiteList = 29,
+        RemoveUserWhiteList = 30,
+        BanGroup = 31,
+        RemoveBanGroup = 32,
+        ThreadCreate = 33,
+        ThreadDestroy = 34,
+        ThreadJoin = 35,
+        ThreadLeave = 36,
+        ThreadKick = 37,
+        ThreadUpdate = 38,
+        ThreadPresence = 39,
+        ThreadAbsence = 40,
+        DisableGroup = 41,
+        AbleGroup = 42,
+        SetMetadata = 43,
+        DeleteMetadata = 44,
+        GroupMemberMetadataUpdate = 45,
+    }
+    impl Operation {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Create => "CREATE",
+                Self::Destroy => "DESTROY",
+                Self::Join => "JOIN",
+                Self::Leave => "LEAVE",
+                Self::Apply => "APPLY",
+                Self::ApplyAccept => "APPLY_ACCEPT",
+                Self::ApplyDecline => "APPLY_DECLINE",
+                Self::Invite => "INVITE",
+                Self::InviteAccept => "INVITE_ACCEPT",
+                Self::InviteDecline => "INVITE_DECLINE",
+                Self::Kick => "KICK",
+                Self::GetBlacklist => "GET_BLACKLIST",
+                Self::Ban => "BAN",
+                Self::Allow => "ALLOW",
+                Self::Update => "UPDATE",
+                Self::Block => "BLOCK",
+                Self::Unblock => "UNBLOCK",
+                Self::Presence => "PRESENCE",
+                Self::Absence => "ABSENCE",
+                Self::DirectJoined => "DIRECT_JOINED",
+                Self::AssignOwner => "ASSIGN_OWNER",
+                Self::AddAdmin => "ADD_ADMIN",
+                Self::RemoveAdmin => "REMOVE_ADMIN",
+                Self::AddMute => "ADD_MUTE",
+                Self::RemoveMute => "REMOVE_MUTE",
+                Self::UpdateAnnouncement => "UPDATE_ANNOUNCEMENT",
+                Self::DeleteAnnouncement => "DELETE_ANNOUNCEMENT",
+                Self::UploadFile => "UPLOAD_FILE",
+                Self::DeleteFile => "DELETE_FILE",
+                Self::AddUserWhiteList => "ADD_USER_WHITE_LIST",
+                Self::RemoveUserWhiteList => "REMOVE_USER_WHITE_LIST",
+                Self::BanGroup => "BAN_GROUP",
+                Self::RemoveBanGroup => "REMOVE_BAN_GROUP",
+                Self::ThreadCreate => "THREAD_CREATE",
+                Self::ThreadDestroy => "THREAD_DESTROY",
+                Self::ThreadJoin => "THREAD_JOIN",
+                Self::ThreadLeave => "THREAD_LEAVE",
+                Self::ThreadKick => "THREAD_KICK",
+                Self::ThreadUpdate => "THREAD_UPDATE",
+                Self::ThreadPresence => "THREAD_PRESENCE",
+                Self::ThreadAbsence => "THREAD_ABSENCE",
+                Self::DisableGroup => "DISABLE_GROUP",
+                Self::AbleGroup => "ABLE_GROUP",
+                Self::SetMetadata => "SET_METADATA",
+                Self::DeleteMetadata => "DELETE_METADATA",
+                Self::GroupMemberMetadataUpdate => "GROUP_MEMBER_METADATA_UPDATE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CREATE" => Some(Self::Create),
+                "DESTROY" => Some(Self::Destroy),
+                "JOIN" => Some(Self::Join),
+                "LEAVE" => Some(Self::Leave),
+                "APPLY" => Some(Self::Apply),
+                "APPLY_ACCEPT" => Some(Self::ApplyAccept),
+                "APPLY_DECLINE" => Some(Self::ApplyDecline),
+                "INVITE" => Some(Self::Invite),
+                "INVITE_ACCEPT" => Some(Self::InviteAccept),
+                "INVITE_DECLINE" => Some(Self::InviteDecline),
+                "KICK" => Some(Self::Kick),
+                "GET_BLACKLIST" => Some(Self::GetBlacklist),
+                "BAN" => Some(Self::Ban),
+                "ALLOW" => Some(Self::Allow),
+                "UPDATE" => Some(Self::Update),
+                "BLOCK" => Some(Self::Block),
+                "UNBLOCK" => Some(Self::Unblock),
+                "PRESENCE" => Some(Self::Presence),
+                "ABSENCE" => Some(Self::Absence),
+                "DIRECT_JOINED" => Some(Self::DirectJoined),
+                "ASSIGN_OWNER" => Some(Self::AssignOwner),
+                "ADD_ADMIN" => Some(Self::AddAdmin),
+                "REMOVE_ADMIN" => Some(Self::RemoveAdmin),
+                "ADD_MUTE" => Some(Self::AddMute),
+                "REMOVE_MUTE" => Some(Self::RemoveMute),
+                "UPDATE_ANNOUNCEMENT" => Some(Self::UpdateAnnouncement),
+                "DELETE_ANNOUNCEMENT" => Some(Self::DeleteAnnouncement),
+                "UPLOAD_FILE" => Some(Self::UploadFile),
+                "DELETE_FILE" => Some(Self::DeleteFile),
+                "ADD_USER_WHITE_LIST" => Some(Self::AddUserWhiteList),
+                "REMOVE_USER_WHITE_LIST" => Some(Self::RemoveUserWhiteList),
+                "BAN_GROUP" => Some(Self::BanGroup),
+                "REMOVE_BAN_GROUP" => Some(Self::RemoveBanGroup),
+                "THREAD_CREATE" => Some(Self::ThreadCreate),
+                "THREAD_DESTROY" => Some(Self::ThreadDestroy),
+                "THREAD_JOIN" => Some(Self::ThreadJoin),
+                "THREAD_LEAVE" => Some(Self::ThreadLeave),
+                "THREAD_KICK" => Some(Self::ThreadKick),
+                "THREAD_UPDATE" => Some(Self::ThreadUpdate),
+                "THREAD_PRESENCE" => Some(Self::ThreadPresence),
+                "THREAD_ABSENCE" => Some(Self::ThreadAbsence),
+                "DISABLE_GROUP" => Some(Self::DisableGroup),
+                "ABLE_GROUP" => Some(Self::AbleGroup),
+                "SET_METADATA" => Some(Self::SetMetadata),
+                "DELETE_METADATA" => Some(Self::DeleteMetadata),
+                "GROUP_MEMBER_METADATA_UPDATE" => Some(Self::GroupMemberMetadataUpdate),
                 _ => None,
             }
         }

@@ -14,6 +14,10 @@ pub enum Command {
     Login(Box<LoginRequest>),
     /// Publish and answer by [`Session::published`](super::Session::published).
     Publish(Box<Publish>),
+    /// Join a room and answer by [`Session::joined`](super::Session::joined).
+    Join(Box<Join>),
+    /// Leave a room and answer by [`Session::left`](super::Session::left).
+    Leave { client_id: u64, room: Queue },
     /// Ask which queues have messages and answer by [`Session::unread`](super::Session::unread).
     Unread,
     /// Ask the same after deliveries were dropped and answer by [`Session::recounted`](super::Session::recounted).
@@ -41,9 +45,21 @@ pub struct Publish {
     pub payload: Bytes,
     /// The encoded `Meta.ext` entries, each with its tag.
     pub extensions: Bytes,
+    /// Of a group or room: only these members get it; empty for all.
+    pub only_users: Vec<String>,
     pub online_only: bool,
     /// The sender's own other devices get it too.
     pub sync_devices: bool,
+}
+
+/// A room to join.
+pub struct Join {
+    /// Made by the client; the answer names it.
+    pub client_id: u64,
+    pub room: Queue,
+    /// Words that the others are told.
+    pub ext: String,
+    pub leave_other_rooms: bool,
 }
 
 /// Why a session ends.

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use super::queues::{Behind, Entry, State};
 use super::{Command, Live, Phase, Session};
 use crate::codec;
-use crate::queue::Queue;
+use crate::queue::{Queue, QueueKind};
 
-/// One message for the sessions of one user. Shared by all of them, and so is its frame.
+/// One message for the sessions of one user, or of all members of a group or room. Shared by all of them, and so is its
+/// frame.
 pub struct Delivery {
     pub queue: Queue,
     pub id: u64,
@@ -15,18 +16,31 @@ pub struct Delivery {
     pub previous_id: u64,
     /// Not in the log: for those who are there now.
     pub transient: bool,
-    /// The device that sent it and does not get it back; empty for none.
+    /// Whose device sent it; empty for whoever the delivery is for.
+    pub except_user: String,
+    /// The device that sent it and does not get it back; empty for none, or with [`except_user`](Delivery::except_user) for
+    /// all of that user's.
     pub except_device: String,
     /// Only this device gets it; empty for all.
     pub only_device: String,
+    /// Only these users get it; empty for all.
+    pub only_users: Vec<String>,
     /// From [`codec::delivery`]; may be empty when it is [for](Delivery::is_for) no session that gets it.
     pub frame: Bytes,
 }
 
 impl Delivery {
-    /// Whether this device is to get the message. One that is not only learns its id.
-    pub fn is_for(&self, device: &str) -> bool {
-        self.except_device != device && (self.only_device.is_empty() || self.only_device == device)
+    /// Whether this device of this user is to get the message. One that is not only learns its id.
+    pub fn is_for(&self, user: &str, device: &str) -> bool {
+        let is_left_out = if self.except_user.is_empty() {
+            self.except_device == device
+        } else {
+            // Two users may have devices of the same name.
+            self.except_user == user && (self.except_device.is_empty() || self.except_device == device)
+        };
+        !is_left_out
+            && (self.only_device.is_empty() || self.only_device == device)
+            && (self.only_users.is_empty() || self.only_users.iter().any(|only| only == user))
     }
 }
 
@@ -34,8 +48,9 @@ impl Session {
     /// A message for the session's user.
     pub fn deliver(&mut self, delivery: &Delivery, out: &mut Vec<Command>) {
         let Phase::Live(live) = &mut self.phase else { return };
-        let is_mine = delivery.is_for(&live.device);
-        if delivery.transient {
+        let is_mine = delivery.is_for(&live.user, &live.device);
+        // A room's messages are for those who are there; what one misses is in its history.
+        if delivery.transient || delivery.queue.kind == QueueKind::Room {
             if is_mine {
                 live.proof.pushed_transient();
                 out.push(Command::Send(delivery.frame.clone()));

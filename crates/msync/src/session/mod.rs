@@ -10,10 +10,11 @@ mod pull;
 mod queues;
 mod rate;
 mod refusal;
+mod room;
 #[cfg(test)]
 mod tests;
 
-pub use command::{CloseReason, Command, Publish};
+pub use command::{CloseReason, Command, Join, Publish};
 pub use delivery::Delivery;
 pub use login::LoggedIn;
 pub use publish::Ack;

@@ -27,8 +27,10 @@ pub struct Ack {
 
 impl Session {
     pub(super) fn publish(&mut self, message: UpMessage, now_ms: u64, out: &mut Vec<Command>) {
+        if message.namespace == NameSpace::Muc {
+            return self.room(&message, now_ms, out);
+        }
         if message.namespace != NameSpace::Chat {
-            // Joining rooms and the rest of the socket's requests.
             return refuse(message.client_id, &ErrorKind::Unimplemented.into(), now_ms, out);
         }
         let Ok(body) = codec::read_body(&message.payload) else {
@@ -36,6 +38,8 @@ impl Session {
         };
         match addressed(&message, &body) {
             Ok(to) => {
+                let is_directed = message.route == RouteType::RouteDirect && to.kind != QueueKind::Direct;
+                let only_users = if is_directed { message.only_users } else { Vec::new() };
                 self.in_flight += 1;
                 out.push(Command::Publish(Box::new(Publish {
                     client_id: message.client_id,
@@ -46,6 +50,7 @@ impl Session {
                     target_id: body.target_id,
                     payload: message.payload,
                     extensions: message.extensions,
+                    only_users: only_users.iter().map(|user| fold_username(user)).collect(),
                     online_only: message.route == RouteType::RouteOnline,
                     // That a message has arrived on one device says nothing to the others.
                     sync_devices: body.kind != Type::DeliverAck,

@@ -101,6 +101,11 @@ pub fn send_refusal(error: &Error) -> RefusedSend<'_> {
     RefusedSend { code: code.into(), reason }
 }
 
+/// What a client is told who joins or leaves a room that is not there: other words than those for a send (msync.md §4).
+pub(super) fn missing_room(room: &str) -> String {
+    format!("grpID {room} does not exist!")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

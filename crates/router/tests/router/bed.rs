@@ -11,9 +11,9 @@ use bulkhead_model::{ErrorKind, ManualClock, Region, Result, SeededEntropy};
 use bulkhead_proto::auth::{CreateAppRequest, NewUser, RegisterUsersRequest};
 use bulkhead_proto::records::{ContentKind, MessageKind};
 use bulkhead_proto::router::{
-    CloseSessionRequest, ConfirmRequest, Delivery, GatewayEvent, HistoryRequest, Kick, OpenSessionRequest,
-    OpenedSession, Page, PublishRequest, Published, PullRequest, Queue, QueuePosition, SessionRequest,
-    UserRequest, gateway_event::Event,
+    ChannelDelivery, CloseSessionRequest, ConfirmRequest, Delivery, GatewayEvent, HistoryRequest, Kick,
+    OpenSessionRequest, OpenedSession, Page, PublishRequest, Published, PullRequest, Queue, QueuePosition,
+    SessionRequest, UserRequest, gateway_event::Event,
 };
 use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store};
@@ -108,14 +108,32 @@ impl Events {
     pub(crate) async fn delivery(&self) -> Delivery {
         match self.next().await {
             Event::Delivery(delivery) => delivery,
-            Event::Kick(kick) => panic!("{kick:?} instead of a delivery"),
+            other => panic!("{other:?} instead of a delivery"),
+        }
+    }
+
+    pub(crate) async fn channel_delivery(&self) -> ChannelDelivery {
+        match self.next().await {
+            Event::ChannelDelivery(delivery) => delivery,
+            other => panic!("{other:?} instead of a message of a group or room"),
+        }
+    }
+
+    /// Skips everything up to the next message of a group or room that is in its log.
+    pub(crate) async fn channel_message(&self) -> ChannelDelivery {
+        loop {
+            if let Event::ChannelDelivery(delivery) = self.next().await
+                && !delivery.transient
+            {
+                return delivery;
+            }
         }
     }
 
     pub(crate) async fn kick(&self) -> Kick {
         match self.next().await {
             Event::Kick(kick) => kick,
-            Event::Delivery(delivery) => panic!("{delivery:?} instead of a kick"),
+            other => panic!("{other:?} instead of a kick"),
         }
     }
 }

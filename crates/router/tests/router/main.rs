@@ -5,9 +5,11 @@
 mod bed;
 mod changes;
 mod failures;
+mod groups;
 mod history;
 mod offline;
 mod publish;
 mod resend;
 mod restart;
+mod rooms;
 mod sessions;

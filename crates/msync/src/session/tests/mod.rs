@@ -4,6 +4,7 @@ mod ends;
 mod keep_alive;
 mod login;
 mod pushing;
+mod rooms;
 mod sending;
 mod world;
 
@@ -49,6 +50,8 @@ enum Did {
     Ping(Vec<u8>),
     Login,
     Publish(u64),
+    Join(String),
+    Leave(String),
     AskUnread,
     Recount,
     Pull(String, u64),
@@ -104,6 +107,8 @@ fn read(command: Command) -> Did {
         Command::Ping(payload) => return Did::Ping(payload.to_vec()),
         Command::Login(_) => return Did::Login,
         Command::Publish(publish) => return Did::Publish(publish.client_id),
+        Command::Join(join) => return Did::Join(join.room.name.to_string()),
+        Command::Leave { room, .. } => return Did::Leave(room.name.to_string()),
         Command::Unread => return Did::AskUnread,
         Command::Recount => return Did::Recount,
         Command::Pull { queue, key } => return Did::Pull(queue.name.to_string(), key),
@@ -240,7 +245,9 @@ fn delivery(from: &str, id: u64, previous_id: u64) -> Delivery {
         id,
         previous_id,
         transient: false,
+        except_user: String::new(),
         except_device: String::new(),
         only_device: String::new(),
+        only_users: Vec::new(),
     }
 }
