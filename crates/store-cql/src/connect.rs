@@ -1,11 +1,16 @@
 //! A session with the database of one data center.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::errors::{
+    ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, MetadataError,
+    NewSessionError,
+};
 use scylla::policies::host_filter::DcHostFilter;
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::DefaultRetryPolicy;
@@ -64,11 +69,35 @@ pub(crate) async fn connect(settings: &CqlSettings, purpose: Purpose) -> Result<
         builder = builder.user(&credentials.user, &credentials.password);
     }
     let session = match tokio::time::timeout(CONNECT_LIMIT, builder.build()).await {
+        Ok(Err(error)) if is_refused(&error) => return Err(OpenError::Refused { detail: error.to_string() }),
         Ok(built) => built.map_err(|error| OpenError::unreachable(&settings.contact_points, &error))?,
         Err(late) => return Err(OpenError::unreachable(&settings.contact_points, &late)),
     };
     check_data_center(&session, settings)?;
     Ok(session)
+}
+
+/// Whether a node answered and will not have us, or we it: a user, a password, a certificate. Waiting helps nothing.
+fn is_refused(error: &NewSessionError) -> bool {
+    let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
+        last_connection_error: error,
+        ..
+    })) = error
+    else {
+        return false;
+    };
+    match error {
+        ConnectionError::IoError(error) => error.kind() == io::ErrorKind::InvalidData,
+        ConnectionError::ConnectionSetupRequestError(error) => matches!(
+            error.error,
+            ConnectionSetupRequestErrorKind::MissingAuthentication
+                | ConnectionSetupRequestErrorKind::DbError(
+                    DbError::AuthenticationError | DbError::Unauthorized,
+                    _
+                )
+        ),
+        _ => false,
+    }
 }
 
 /// Whether the database is ScyllaDB, whose nodes tell drivers of their shards.

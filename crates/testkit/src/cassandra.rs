@@ -27,6 +27,14 @@ const START_LIMIT: Duration = Duration::from_secs(180);
 /// The data center of the node that is shared.
 const SHARED_DATA_CENTER: &str = "singapore";
 
+/// TLS for clients, with a PEM file for key and certificate.
+const CLIENT_ENCRYPTION: &str = "client_encryption_options:
+  enabled: true
+  optional: false
+  keystore: @folder@/node.pem
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory";
+
 /// One node of Apache Cassandra with a folder, an address and ports of its own.
 pub struct Cassandra {
     data_center: String,
@@ -46,15 +54,37 @@ impl Cassandra {
 
     /// Starts a node of a data center and waits until it takes calls. Blocks.
     pub fn start(data_center: &str) -> Result<Self> {
+        Self::start_with(data_center, None)
+    }
+
+    /// The same with TLS and users: `pem` is a certificate for [`Cassandra::host`] and its key; the user is `cassandra` with
+    /// that password.
+    pub fn start_secured(data_center: &str, pem: &str) -> Result<Self> {
+        Self::start_with(data_center, Some(pem))
+    }
+
+    /// The address of every node that this process starts; their ports differ.
+    pub fn host() -> Ipv4Addr {
+        Ipv4Addr::new(127, 0, 0, 2 + (std::process::id() % 250) as u8)
+    }
+
+    fn start_with(data_center: &str, pem: Option<&str>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("bulkhead-cassandra-").tempdir()?.keep();
         let [native, storage, ssl_storage] = free_addresses()?;
+        let (authenticator, client_encryption) = match pem {
+            Some(_) => ("PasswordAuthenticator", CLIENT_ENCRYPTION),
+            None => ("AllowAllAuthenticator", ""),
+        };
         let yaml = YAML
+            .replace("@authenticator@", authenticator)
+            .replace("@client_encryption@", client_encryption)
             .replace("@address@", &native.ip().to_string())
             .replace("@native_port@", &native.port().to_string())
             .replace("@storage_port@", &storage.port().to_string())
             .replace("@ssl_storage_port@", &ssl_storage.port().to_string())
             .replace("@folder@", &folder.display().to_string());
         fs::write(folder.join("cassandra.yaml"), yaml)?;
+        fs::write(folder.join("node.pem"), pem.unwrap_or_default())?;
         fs::write(folder.join("cassandra-rackdc.properties"), format!("dc={data_center}\nrack=one\n"))?;
         fs::write(folder.join("logback.xml"), LOGBACK)?;
         fs::write(folder.join("jvm.options"), JVM_OPTIONS)?;
@@ -180,10 +210,9 @@ fn agent(jars: &Path) -> Result<PathBuf> {
     files.find(is_agent).context("Cassandra's dependencies lack jamm")
 }
 
-/// Addresses that are free now, on a loopback address that hardly anything else uses; held together, so that they differ.
+/// Addresses that are free now, on a loopback host that hardly anything else uses; held together, so that they differ.
 fn free_addresses() -> Result<[SocketAddr; 3]> {
-    let host = Ipv4Addr::new(127, 0, 0, 2 + (std::process::id() % 250) as u8);
-    let bind = || TcpListener::bind((host, 0));
+    let bind = || TcpListener::bind((Cassandra::host(), 0));
     let listeners = [bind()?, bind()?, bind()?];
     Ok([listeners[0].local_addr()?, listeners[1].local_addr()?, listeners[2].local_addr()?])
 }

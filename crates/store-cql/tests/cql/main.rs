@@ -7,3 +7,4 @@ mod contract;
 mod keyspace;
 mod log;
 mod outage;
+mod secured;
