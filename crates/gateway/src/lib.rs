@@ -6,6 +6,7 @@
 
 mod attachment;
 mod gateway;
+mod home;
 mod listener;
 mod rest;
 mod settings;

@@ -13,7 +13,8 @@ const ENVIRONMENT_PREFIX: &str = "BULKHEAD_";
 const ENVIRONMENT_ONLY: &[&str] =
     &["storage.cql.password", "storage.objects.secret_key", "storage.region_key"];
 
-/// Merges the layers, to typed values and to the same values as they are; what is wrong in one is left out of it and told in `problems`.
+/// Merges the layers, to typed values and to the same values as they are; what is wrong in one is left out of it and told
+/// in `problems`.
 pub(super) fn merge(
     file_name: &str,
     file: &str,
@@ -34,8 +35,9 @@ pub(super) fn merge(
     let figment = Figment::from(Layer("defaults", defaults))
         .merge(Layer("file", file))
         .merge(Layer("environment", environment));
-    match figment.extract().and_then(|raw| Ok((raw, figment.extract()?))) {
-        Ok(merged) => Some(merged),
+    match figment.extract() {
+        // What reads as typed values reads as a section of values too.
+        Ok(raw) => Some((raw, figment.extract().unwrap_or_default())),
         Err(errors) => {
             problems
                 .extend(errors.into_iter().map(|error| format!("{}: {}", error.path.join("."), error.kind)));
@@ -130,6 +132,10 @@ fn read_environment(
                     continue;
                 }
             },
+            Some(Value::Array(..)) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                Value::from(parts.map(Value::from).collect::<Vec<_>>())
+            }
             _ => {
                 problems.push(format!("{key}: unknown key (in {variable})"));
                 continue;

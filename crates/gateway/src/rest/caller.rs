@@ -4,10 +4,11 @@ use axum::extract::FromRequestParts;
 use bulkhead_model::{AppUuid, ErrorKind, fold_username};
 use bulkhead_proto::auth::AuthenticateRequest;
 use bytes::Bytes;
-use http::header;
 use http::request::Parts;
+use http::{HeaderMap, header};
 
 use super::call::Call;
+use super::dispatch::explain_region;
 use super::error::RestError;
 
 /// What a token allows.
@@ -78,7 +79,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, RestError> {
         let call = Call::from_request_parts(parts, state).await?;
-        let token = bearer(parts)?.ok_or_else(|| RestError::from(ErrorKind::Unauthenticated))?;
+        let token = bearer(&parts.headers)?.ok_or_else(|| RestError::from(ErrorKind::Unauthenticated))?;
         authenticate(call, token).await
     }
 }
@@ -94,7 +95,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeCaller {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, RestError> {
         let call = Call::from_request_parts(parts, state).await?;
-        let caller = match bearer(parts)? {
+        let caller = match bearer(&parts.headers)? {
             Some(token) => Some(authenticate(call.clone(), token).await?),
             None => None,
         };
@@ -109,12 +110,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
     type Rejection = RestError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, RestError> {
-        bearer(parts).map(Self)
+        bearer(&parts.headers).map(Self)
     }
 }
 
-fn bearer(parts: &Parts) -> Result<Option<String>, RestError> {
-    let Some(value) = parts.headers.get(header::AUTHORIZATION) else { return Ok(None) };
+/// The bearer token among the headers; 401 for a header that holds none.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<String>, RestError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let refused = || RestError::from(ErrorKind::Unauthenticated);
     let text = value.to_str().map_err(|_| refused())?.trim();
     if text.is_empty() {
@@ -136,7 +138,7 @@ pub(super) async fn authenticate(call: Call, token: String) -> Result<Caller, Re
         ErrorKind::UserNotFound | ErrorKind::UserNotActivated | ErrorKind::InvalidArgument => {
             RestError::from(ErrorKind::Unauthenticated)
         }
-        _ => error.into(),
+        _ => explain_region(&call.gateway, error),
     })?;
     // "No certificate" mode opens sockets without a token; it never gives privilege over REST, where the answer would be
     // an identity without a user, which is what app privilege looks like.

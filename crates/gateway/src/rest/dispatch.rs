@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bulkhead_model::{AppId, AppKey, AppUuid, Error, ErrorKind, Region};
+use bulkhead_model::{AppId, AppKey, AppUuid, Error, ErrorKind};
 use bulkhead_proto::auth::{FindAppRequest, find_app_request::By};
 use http::{StatusCode, Uri};
 use tower::ServiceExt;
 
 use super::Rest;
 use super::call::{Call, CallParts, read_query};
+use super::caller::bearer;
 use super::error::RestError;
 use crate::Gateway;
+use crate::home::{directions, look_in_token};
 
 /// Finds the app of a call, counts the call against the app's rate, and lets the table of routes answer it.
 pub(super) async fn dispatch(State(rest): State<Arc<Rest>>, mut request: Request) -> Response {
@@ -27,11 +29,10 @@ async fn enter(rest: &Rest, request: &mut Request) -> Result<(), RestError> {
     let began_ms = gateway.clock.now_ms();
     let path = request.uri().path();
     let (by, tail) = split(path)?;
-    let app = gateway
-        .auth
-        .find_app(FindAppRequest { by: Some(by) })
-        .await
-        .map_err(|error| explain_region(gateway, error))?;
+    let app = gateway.auth.find_app(FindAppRequest { by: Some(by) }).await.map_err(|error| {
+        let token = bearer(request.headers()).ok().flatten().unwrap_or_default();
+        explain_region(gateway, look_in_token(gateway.region, error, &token))
+    })?;
     let app_uuid = AppUuid::from_slice(&app.uuid).map_err(|_| RestError::from(ErrorKind::Internal))?;
     rest.limits.check_app(app_uuid, app.rest_rate_per_s)?;
 
@@ -74,18 +75,15 @@ fn split(path: &str) -> Result<(By, &str), RestError> {
 }
 
 /// An app of another region is answered with the public address of its home, known from configuration alone.
-fn explain_region(gateway: &Gateway, error: Error) -> RestError {
-    let home = match error.kind() {
-        ErrorKind::WrongRegion => error.message().parse::<Region>().ok(),
-        _ => None,
-    };
-    let Some(home) = home else { return error.into() };
-    let mut answer = RestError::from(ErrorKind::WrongRegion);
-    answer.description = match gateway.settings.homes.get(&home) {
-        Some(url) => format!("this app lives in region {home}; call {url}").into(),
-        None => format!("this app lives in region {home}").into(),
-    };
-    answer
+pub(super) fn explain_region(gateway: &Gateway, error: Error) -> RestError {
+    match directions(gateway, &error, "call") {
+        Some(words) => {
+            let mut answer = RestError::from(ErrorKind::WrongRegion);
+            answer.description = words.into();
+            answer
+        }
+        None => error.into(),
+    }
 }
 
 #[cfg(test)]

@@ -173,6 +173,24 @@ async fn an_app_of_another_region_is_answered_421_with_its_home() {
 }
 
 #[tokio::test]
+async fn an_app_that_only_a_token_of_another_region_knows_is_answered_421_with_its_home() {
+    let stack = Stack::new();
+    let of = |prefix: &str| {
+        let app_id = format!("{prefix}{}", "0".repeat(30));
+        bulkhead_token::build_chat_user_token(&app_id, &"c".repeat(32), "alice", 1_800_000_000, 600, 1)
+            .unwrap()
+    };
+    let asked = |token: String| {
+        let request = Request::builder().uri("/demo/elsewhere/users/alice");
+        request.header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
+    };
+    let answered = stack.send(asked(of("71"))).await;
+    assert_eq!(answered.status, 421);
+    assert!(answered.body["error_description"].as_str().unwrap().contains("https://frankfurt.example"));
+    assert_eq!(stack.send(asked(of("61"))).await.status, 404);
+}
+
+#[tokio::test]
 async fn browsers_may_call_from_anywhere() {
     let stack = Stack::new();
     let request = Request::builder()

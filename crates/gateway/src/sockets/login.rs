@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_model::{AppKey, Error, ErrorKind, Region, Result, fold_username};
+use bulkhead_model::{AppKey, Error, ErrorKind, Result, fold_username};
 use bulkhead_msync::codec::LoginRequest;
 use bulkhead_proto::auth::{AuthenticateRequest, FindAppRequest, Identity, find_app_request::By};
 use bulkhead_proto::router::{CloseSessionRequest, OpenSessionRequest, SessionRequest};
@@ -14,6 +14,7 @@ use super::calls::{CALL_LIMIT, within};
 use super::hub::Registration;
 use super::translate;
 use crate::Gateway;
+use crate::home::{directions, look_in_token};
 
 /// Whom a socket belongs to once it is logged in.
 pub(super) struct Client {
@@ -98,14 +99,19 @@ pub(super) async fn admit(
 async fn identify(gateway: &Gateway, request: &LoginRequest) -> Result<(Bytes, Identity)> {
     let app_key: AppKey = request.app_key.parse().map_err(|_| Error::from(ErrorKind::AppNotFound))?;
     let find = FindAppRequest { by: Some(By::AppKey(app_key.to_string())) };
-    let app = gateway.auth.find_app(find).await.map_err(|error| explain_region(gateway, error))?;
+    let app = gateway
+        .auth
+        .find_app(find)
+        .await
+        .map_err(|error| explain_region(gateway, look_in_token(gateway.region, error, &request.token)))?;
     let username = fold_username(&request.username);
     let judge = AuthenticateRequest {
         app: app.uuid.clone(),
         token: request.token.clone(),
         username: username.clone(),
     };
-    let mut identity = gateway.auth.authenticate(judge).await?;
+    let mut identity =
+        gateway.auth.authenticate(judge).await.map_err(|error| explain_region(gateway, error))?;
     if identity.without_certificate && identity.username.is_empty() {
         identity.username = username;
     }
@@ -118,13 +124,8 @@ async fn identify(gateway: &Gateway, request: &LoginRequest) -> Result<(Bytes, I
 
 /// A client of an app of another region is told where that is, from configuration alone.
 fn explain_region(gateway: &Gateway, error: Error) -> Error {
-    let home = match error.kind() {
-        ErrorKind::WrongRegion => error.message().parse::<Region>().ok(),
-        _ => None,
-    };
-    let Some(home) = home else { return error };
-    ErrorKind::WrongRegion.with(match gateway.settings.homes.get(&home) {
-        Some(url) => format!("this app lives in region {home}; connect to {url}"),
-        None => format!("this app lives in region {home}"),
-    })
+    match directions(gateway, &error, "connect to") {
+        Some(words) => ErrorKind::WrongRegion.with(words),
+        None => error,
+    }
 }

@@ -74,8 +74,18 @@ impl Client {
     }
 
     pub(crate) async fn provision(&mut self, user: &str, device: &str, token: &str) -> Provision {
+        self.provision_in("demo#chat", user, device, token).await
+    }
+
+    pub(crate) async fn provision_in(
+        &mut self,
+        app_key: &str,
+        user: &str,
+        device: &str,
+        token: &str,
+    ) -> Provision {
         let provision = Provision { resource: Some(device.into()), ..Provision::default() };
-        let guid = Jid { app_key: Some("demo#chat".into()), ..jid(user) };
+        let guid = Jid { app_key: Some(app_key.into()), ..jid(user) };
         let frame = MSync {
             guid: Some(guid),
             auth: Some(format!("$t${token}")),
@@ -95,18 +105,32 @@ impl Client {
     }
 
     pub(crate) async fn send_text(&mut self, client_id: u64, to: &str, text: &str) {
+        self.send_text_as(message_body::Type::Chat, client_id, jid(to), text).await;
+    }
+
+    pub(crate) async fn send_text_as(
+        &mut self,
+        kind: message_body::Type,
+        client_id: u64,
+        to: Jid,
+        text: &str,
+    ) {
         let body = MessageBody {
-            r#type: Some(message_body::Type::Chat.into()),
+            r#type: Some(kind.into()),
             contents: vec![message_body::Content { text: Some(text.into()), ..Default::default() }],
             ..MessageBody::default()
         };
-        let meta = Meta {
+        self.send_meta(Meta {
             id: Some(client_id),
-            to: Some(jid(to)),
+            to: Some(to),
             ns: Some(NameSpace::Chat.into()),
             payload: Some(body.encode_to_vec().into()),
             ..Meta::default()
-        };
+        })
+        .await;
+    }
+
+    pub(crate) async fn send_meta(&mut self, meta: Meta) {
         let sync = CommSyncUl { meta: Some(meta), ..CommSyncUl::default() };
         self.send_frame(frame(Command::Sync, sync.encode_to_vec())).await;
     }
@@ -133,7 +157,11 @@ impl Client {
     }
 
     pub(crate) async fn ask_page(&mut self, queue: &str, key: Option<u64>) {
-        let sync = CommSyncUl { key, queue: Some(jid(queue)), ..CommSyncUl::default() };
+        self.ask_page_of(jid(queue), key).await;
+    }
+
+    pub(crate) async fn ask_page_of(&mut self, queue: Jid, key: Option<u64>) {
+        let sync = CommSyncUl { key, queue: Some(queue), ..CommSyncUl::default() };
         self.send_frame(frame(Command::Sync, sync.encode_to_vec())).await;
     }
 

@@ -62,3 +62,24 @@ async fn one_device_more_than_the_limit_sends_off_the_oldest() {
     assert!(matches!(devices[0].next().await, Down::Closed(1000)));
     devices[1].round_trip().await;
 }
+
+#[tokio::test]
+async fn an_app_of_another_region_is_told_where_to_connect_whether_its_name_is_known_here_or_not() {
+    let frankfurt = "https://frankfurt.example".to_owned();
+    let region = Region::with(|settings| {
+        settings.homes.insert(bulkhead_model::Region::Frankfurt, frankfurt.clone());
+    })
+    .await;
+    let app_id = format!("71{}", "0".repeat(30));
+    let certificate = "c".repeat(32);
+    let issued_s = u32::try_from(START_MS / 1000).unwrap();
+    let token =
+        bulkhead_token::build_chat_user_token(&app_id, &certificate, "alice", issued_s, 600, 1).unwrap();
+    for app_key in ["demo#chat", "demo#elsewhere"] {
+        let mut client = Client::connect(region.address).await;
+        let status = client.provision_in(app_key, "alice", "webim_1", &token).await.status.unwrap();
+        assert_ne!(status.error_code, Some(0), "{app_key}");
+        assert!(status.reason().contains("connect to https://frankfurt.example"), "{}", status.reason());
+        assert!(matches!(client.next().await, Down::Closed(1000)));
+    }
+}
