@@ -42,7 +42,12 @@ async fn canary(mut region: TestRegion) -> Result<()> {
     rest.ok("PUT", "/users/dora", &app_token, &json!({"nickname": CANARY})).await?;
     rest.ok("PUT", "/users/dora/password", &app_token, &json!({"newpassword": CANARY})).await?;
 
+    let file = rest.upload(&alice_token, CANARY, CANARY.repeat(10_000).as_bytes()).await?;
+    let kept = rest.download(&file.path, &file.share_secret).await?;
+    ensure!(kept == CANARY.repeat(10_000).as_bytes(), "the file is not what it was");
+
     // And the ways that end in an error.
+    ensure!(rest.download(&file.path, CANARY).await.is_err(), "a wrong share secret was taken");
     let wrong_password = json!({"grant_type": "password", "username": "bob", "password": CANARY});
     rest.call("POST", "/token", "", &wrong_password).await?;
     rest.call("GET", "/users/bob", CANARY, &serde_json::Value::Null).await?;
@@ -53,7 +58,7 @@ async fn canary(mut region: TestRegion) -> Result<()> {
 
     ensure!(rest.history("bob", &bob_token, "alice").await?.len() == 3, "the history lacks a message");
     region.stop()?;
-    for needle in [CANARY, app_token.as_str(), alice_token.as_str(), bob_token.as_str()] {
+    for needle in [CANARY, &app_token, &alice_token, &bob_token, &file.share_secret] {
         let found = files_that_contain(region.folder(), needle.as_bytes());
         ensure!(found.is_empty(), "readable in {found:?}");
     }

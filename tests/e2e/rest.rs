@@ -16,6 +16,13 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+/// A file that was uploaded.
+pub(crate) struct UploadedFile {
+    /// Below the app.
+    pub(crate) path: String,
+    pub(crate) share_secret: String,
+}
+
 impl Rest {
     pub(crate) fn new(region: &TestRegion, app: &App) -> Self {
         let base = format!("{}/{}/{}", region.rest_url(), app.org_name, app.app_name);
@@ -46,6 +53,26 @@ impl Rest {
             bail!("{method} {path}: {} {}", answer.status, answer.body);
         }
         Ok(answer.body)
+    }
+
+    /// Uploads a file that is read with its share secret only.
+    pub(crate) async fn upload(&self, token: &str, name: &str, content: &[u8]) -> Result<UploadedFile> {
+        let head =
+            format!("--form\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        let form = [head.as_bytes(), content, b"\r\n--form--\r\n"].concat();
+        let request = self.http.post(format!("{}/chatfiles", self.base)).bearer_auth(token).body(form);
+        let request = request.header("content-type", "multipart/form-data; boundary=form");
+        let answer = request.header("restrict-access", "true").send().await?.error_for_status()?;
+        let body: Value = serde_json::from_str(&answer.text().await?)?;
+        let file = &body["entities"][0];
+        let path = format!("/chatfiles/{}", text_of(file, "uuid")?);
+        Ok(UploadedFile { path, share_secret: text_of(file, "share-secret")? })
+    }
+
+    /// The content of a file.
+    pub(crate) async fn download(&self, path: &str, share_secret: &str) -> Result<Vec<u8>> {
+        let request = self.http.get(format!("{}{path}", self.base)).header("share-secret", share_secret);
+        Ok(request.send().await?.error_for_status()?.bytes().await?.to_vec())
     }
 
     /// An app token for client id and secret.
