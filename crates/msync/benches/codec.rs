@@ -113,7 +113,7 @@ fn benches(criterion: &mut Criterion) {
         bench.iter(|| {
             (delivery.previous_id, delivery.id) = (delivery.id, delivery.id + 1);
             session.deliver(&delivery, &mut out);
-            session.settle(&mut out);
+            session.settle(NOW_MS, &mut out);
             for command in std::mem::take(&mut out) {
                 if let Command::Ping(payload) = command {
                     session.pong(&payload, NOW_MS, &mut out);

@@ -159,7 +159,7 @@ impl Connection {
             self.session.drain(out);
         }
         self.poll_timer(context, now_ms, out);
-        self.session.settle(out);
+        self.session.settle(now_ms, out);
         if progress || !out.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
@@ -260,6 +260,11 @@ impl Connection {
     }
 
     fn poll_timer(&mut self, context: &mut Context<'_>, now_ms: u64, out: &mut Vec<Command>) {
+        // A ping that is due at once is sent by settling.
+        let proof_due_ms = self.session.proof_due_ms();
+        if proof_due_ms > now_ms && proof_due_ms < u64::MAX {
+            keep_within(self.timer.as_mut(), proof_due_ms - now_ms);
+        }
         while self.timer.as_mut().poll(context).is_ready() {
             self.session.tick(now_ms, out);
             while let Some(first) = self.publishing.front()
@@ -275,7 +280,9 @@ impl Connection {
             }
             let publishing =
                 self.publishing.front().map_or(u64::MAX, |first| first.since_ms + PUBLISH_LIMIT_MS);
-            let deadline_ms = self.session.deadline_ms().min(publishing);
+            let proof_due_ms = Some(self.session.proof_due_ms()).filter(|due_ms| *due_ms > now_ms);
+            let deadline_ms =
+                self.session.deadline_ms().min(publishing).min(proof_due_ms.unwrap_or(u64::MAX));
             // Never at once: with a clock that stands still the deadline would be due again and again.
             let wait_ms = deadline_ms.saturating_sub(now_ms).clamp(1, 3_600_000);
             self.timer.as_mut().reset(Instant::now() + Duration::from_millis(wait_ms));

@@ -204,6 +204,21 @@ impl RouterApi for Switched {
     async fn message_status(&self, request: MessageStatusRequest) -> Result<MessageDelivered> {
         self.router.message_status(request).await
     }
+    async fn create_channel(&self, request: CreateChannelRequest) -> Result<ChannelInfo> {
+        self.router.create_channel(request).await
+    }
+    async fn channel(&self, request: ChannelRequest) -> Result<ChannelInfo> {
+        self.router.channel(request).await
+    }
+    async fn remove_members(&self, request: MembersRequest) -> Result<MembersChanged> {
+        self.router.remove_members(request).await
+    }
+    async fn join(&self, request: JoinRequest) -> Result<Joined> {
+        self.router.join(request).await
+    }
+    async fn leave(&self, request: MemberRequest) -> Result<()> {
+        self.router.leave(request).await
+    }
     async fn forget_user(&self, request: UserRequest) -> Result<()> {
         self.router.forget_user(request).await
     }

@@ -123,6 +123,15 @@ impl Session {
         }
     }
 
+    /// When [`Session::settle`] has something to do at the latest if nothing happens, in Unix milliseconds; `u64::MAX` for
+    /// nothing.
+    pub fn proof_due_ms(&self) -> u64 {
+        match &self.phase {
+            Phase::Live(live) => live.proof.due_ms(),
+            _ => u64::MAX,
+        }
+    }
+
     /// Time has passed: closes a socket that is past its deadline.
     pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Command>) {
         if now_ms >= self.deadline_ms() {
@@ -163,9 +172,9 @@ impl Session {
     }
 
     /// To be called when all inputs that are ready were handed in, before their commands are carried out.
-    pub fn settle(&mut self, out: &mut Vec<Command>) {
+    pub fn settle(&mut self, now_ms: u64, out: &mut Vec<Command>) {
         if let Phase::Live(live) = &mut self.phase {
-            live.proof.ask(out);
+            live.proof.ask(now_ms, out);
             if live.draining && self.in_flight == 0 {
                 self.close(CloseReason::Restart, out);
             }

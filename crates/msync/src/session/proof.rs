@@ -4,7 +4,18 @@
 use bulkhead_model::limits::UNPROVEN_PUSHES_MAX;
 
 use super::command::Command;
-use crate::queue::{Position, Queue};
+use crate::queue::{Position, Queue, QueueKind};
+
+/// How soon after a ping the next one follows pushes of groups, in milliseconds. A message of a group is pushed to many:
+/// a ping and a pong for each push would cost more than the pushes.
+const GROUP_PING_EVERY_MS: u64 = 1_000;
+
+/// How many of them are pinged at once, however soon.
+const GROUP_PUSHES_MAX: usize = UNPROVEN_PUSHES_MAX / 2;
+
+/// How soon after a ping the next one follows pushes that are not in the log, in milliseconds: their pong is but a sign
+/// of life.
+const LIFE_PING_EVERY_MS: u64 = 20_000;
 
 /// What was pushed and is not proven. At most one ping is under way.
 #[derive(Default)]
@@ -13,6 +24,8 @@ pub(super) struct Proof {
     fresh: Pushes,
     /// Pushed before the ping that is under way.
     pinged: Option<Box<Pushes>>,
+    /// When the last ping was sent.
+    asked_ms: u64,
     /// The number in that ping.
     number: u32,
     /// A confirmation is under way; what is proven meanwhile waits here.
@@ -26,6 +39,8 @@ struct Pushes {
     count: usize,
     /// Something was pushed, be it only what has no place in the log.
     any: bool,
+    /// Something was pushed to this user alone.
+    own: bool,
 }
 
 impl Proof {
@@ -36,14 +51,14 @@ impl Proof {
 
     /// A message of the log was pushed.
     pub(super) fn pushed(&mut self, queue: &Queue, id: u64) {
-        self.paged(queue, id, 1);
+        self.fresh.own |= queue.kind == QueueKind::Direct;
+        self.add(queue, id, 1);
     }
 
     /// A page of a pull was sent, whose messages end at this id.
     pub(super) fn paged(&mut self, queue: &Queue, id: u64, count: usize) {
-        self.fresh.any = true;
-        self.fresh.count += count;
-        raise(&mut self.fresh.positions, queue, id);
+        self.fresh.own = true;
+        self.add(queue, id, count);
     }
 
     /// Something that is not in the log was pushed: its pong is a sign of life and nothing more.
@@ -51,13 +66,34 @@ impl Proof {
         self.fresh.any = true;
     }
 
-    /// Sends a ping when there is something to prove and none is under way.
-    pub(super) fn ask(&mut self, out: &mut Vec<Command>) {
-        if self.fresh.any && self.pinged.is_none() {
+    /// When the next ping is due, in Unix milliseconds; `u64::MAX` when there is nothing to prove or one is under way.
+    pub(super) fn due_ms(&self) -> u64 {
+        let fresh = &self.fresh;
+        if !fresh.any || self.pinged.is_some() {
+            u64::MAX
+        } else if fresh.own || fresh.count >= GROUP_PUSHES_MAX {
+            0
+        } else if fresh.count > 0 {
+            self.asked_ms.saturating_add(GROUP_PING_EVERY_MS)
+        } else {
+            self.asked_ms.saturating_add(LIFE_PING_EVERY_MS)
+        }
+    }
+
+    /// Sends a ping when one is due.
+    pub(super) fn ask(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        if self.due_ms() <= now_ms {
+            self.asked_ms = now_ms;
             self.pinged = Some(Box::new(std::mem::take(&mut self.fresh)));
             self.number = self.number.wrapping_add(1);
             out.push(Command::Ping(self.number.to_be_bytes()));
         }
+    }
+
+    fn add(&mut self, queue: &Queue, id: u64, count: usize) {
+        self.fresh.any = true;
+        self.fresh.count += count;
+        raise(&mut self.fresh.positions, queue, id);
     }
 
     /// What a pong proves; nothing if it answers no ping that is under way.
@@ -99,7 +135,8 @@ fn raise(positions: &mut Vec<Position>, queue: &Queue, id: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::QueueKind;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
 
     #[test]
     fn a_pong_proves_what_was_pushed_before_its_ping_and_nothing_later() {
@@ -107,19 +144,19 @@ mod tests {
         let (mut proof, mut out) = (Proof::default(), Vec::new());
         proof.pushed(&bob, 1);
         proof.pushed(&bob, 2);
-        proof.ask(&mut out);
+        proof.ask(NOW_MS, &mut out);
         let Some(Command::Ping(first)) = out.pop() else { panic!("no ping") };
         proof.pushed(&bob, 3);
-        proof.ask(&mut out);
+        proof.ask(NOW_MS, &mut out);
         assert!(out.is_empty(), "one ping is under way");
         assert!(proof.answer(b"else").is_empty());
         assert_eq!(proof.answer(&first), [Position { queue: bob.clone(), id: 2 }]);
         assert!(proof.answer(&first).is_empty(), "the same pong again");
-        proof.ask(&mut out);
+        proof.ask(NOW_MS, &mut out);
         let Some(Command::Ping(second)) = out.pop() else { panic!("no ping") };
         assert!(proof.answer(&first).is_empty(), "an old pong");
         assert_eq!(proof.answer(&second), [Position { queue: bob, id: 3 }]);
-        proof.ask(&mut out);
+        proof.ask(NOW_MS, &mut out);
         assert!(out.is_empty(), "nothing to prove");
     }
 
@@ -146,10 +183,36 @@ mod tests {
         for id in 0..UNPROVEN_PUSHES_MAX {
             assert!(proof.has_room());
             proof.pushed(&bob, id as u64);
-            proof.ask(&mut out);
+            proof.ask(NOW_MS, &mut out);
         }
         assert!(!proof.has_room());
         proof.answer(&1u32.to_be_bytes());
         assert!(proof.has_room());
+    }
+
+    #[test]
+    fn pushes_of_groups_share_a_ping() {
+        let group = Queue::new(QueueKind::Group, "1");
+        let (mut proof, mut out) = (Proof::default(), Vec::new());
+        let mut ask = |proof: &mut Proof, now_ms| {
+            proof.ask(now_ms, &mut out);
+            matches!(out.pop(), Some(Command::Ping(_)))
+        };
+        proof.pushed(&group, 1);
+        assert!(ask(&mut proof, NOW_MS), "the first at once");
+        proof.answer(&1u32.to_be_bytes());
+        proof.pushed(&group, 2);
+        assert!(!ask(&mut proof, NOW_MS + 999));
+        assert_eq!(proof.due_ms(), NOW_MS + GROUP_PING_EVERY_MS);
+        assert!(ask(&mut proof, NOW_MS + 1_000));
+        proof.answer(&2u32.to_be_bytes());
+        (0..GROUP_PUSHES_MAX as u64).for_each(|id| proof.pushed(&group, 3 + id));
+        assert!(ask(&mut proof, NOW_MS + 1_001), "there are many");
+        proof.answer(&3u32.to_be_bytes());
+        proof.pushed_transient();
+        assert!(!ask(&mut proof, NOW_MS + 20_000));
+        proof.pushed(&Queue::new(QueueKind::Direct, "bob"), 1);
+        assert!(ask(&mut proof, NOW_MS + 20_000), "what is for this user alone does not wait");
+        assert_eq!(proof.due_ms(), u64::MAX);
     }
 }

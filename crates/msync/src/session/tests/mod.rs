@@ -89,7 +89,7 @@ impl Play {
 
     /// What was done since the last call, settled as a socket would.
     fn did(&mut self) -> Vec<Did> {
-        self.session.settle(&mut self.out);
+        self.session.settle(self.now_ms, &mut self.out);
         std::mem::take(&mut self.out).into_iter().map(read).collect()
     }
 
