@@ -10,7 +10,7 @@ use bulkhead_gateway::{Dependencies, Gateway, GatewaySettings};
 use bulkhead_model::{Clock, Entropy, Region, Result};
 use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_seal::RegionKey;
-use bulkhead_storage::{AttachmentService, AttachmentSettings, ObjectPlace, StorageService};
+use bulkhead_storage::{AttachmentService, AttachmentSettings, BusKeyService, ObjectPlace, StorageService};
 use bulkhead_store::Store;
 use bulkhead_store_cql::CqlStore;
 use bulkhead_store_embedded::{EmbeddedStore, OpenError};
@@ -93,6 +93,8 @@ impl RegionInProcess {
 /// The storage service and the engine that it stands on.
 pub(crate) struct StorageInProcess {
     pub(crate) store: Arc<StorageService>,
+    /// For routers of other processes.
+    pub(crate) bus_keys: Arc<BusKeyService>,
     /// Ends the sweeps of attachments.
     stop_sweeps: CancellationToken,
     engine: Engine,
@@ -116,8 +118,8 @@ impl StorageInProcess {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Failure> {
-        let engine = EmbeddedStore::open(data_dir, region, clock).map_err(cannot_open)?;
-        Self::start(region, Engine::Embedded(engine), key, entropy).await
+        let engine = EmbeddedStore::open(data_dir, region, clock.clone()).map_err(cannot_open)?;
+        Self::start(region, Engine::Embedded(engine), key, clock, entropy).await
     }
 
     /// The same on a keyspace, which was made before.
@@ -125,25 +127,29 @@ impl StorageInProcess {
         region: Region,
         keyspace: Arc<CqlStore>,
         key: RegionKeyBytes,
+        clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Failure> {
-        Self::start(region, Engine::Cql(keyspace), key, entropy).await
+        Self::start(region, Engine::Cql(keyspace), key, clock, entropy).await
     }
 
     async fn start(
         region: Region,
         engine: Engine,
         mut key: RegionKeyBytes,
+        clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Failure> {
         let rows: Arc<dyn Store> = match &engine {
             Engine::Embedded(store) => store.clone(),
             Engine::Cql(store) => store.clone(),
         };
-        let store = StorageService::start(rows, region, RegionKey::new(&mut key), entropy)
+        let key = RegionKey::new(&mut key);
+        let bus_keys = BusKeyService::new(region, &key, clock);
+        let store = StorageService::start(rows, region, key, entropy)
             .await
             .map_err(|error| Failure::of_storage(&error))?;
-        Ok(Self { store, stop_sweeps: CancellationToken::new(), engine })
+        Ok(Self { store, bus_keys, stop_sweeps: CancellationToken::new(), engine })
     }
 
     /// Opens the place of attachments, or marks a new one, and keeps it swept until [`StorageInProcess::close`].

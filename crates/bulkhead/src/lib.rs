@@ -6,6 +6,7 @@
 mod admin;
 mod arguments;
 mod bench;
+pub mod bus;
 mod chat;
 mod compose;
 mod cql;

@@ -13,6 +13,7 @@ pub enum Layout {
 }
 
 /// Where the shards are and how they are spoken to. Deliberately without `Debug`.
+#[derive(Clone)]
 pub struct RedisSettings {
     /// The region whose mark every shard has to carry.
     pub region: Region,

@@ -13,6 +13,7 @@
 mod accept;
 mod attachments;
 mod auth;
+mod bus_keys;
 mod connect;
 mod dialled;
 mod error;
@@ -28,6 +29,7 @@ mod unary;
 
 pub use attachments::{AttachmentClient, AttachmentServer};
 pub use auth::{AuthClient, AuthServer};
+pub use bus_keys::{BusKeysClient, BusKeysServer};
 pub use connect::{Peer, connect, read_addresses};
 pub use dialled::Dialled;
 pub use error::{ERROR_KIND_HEADER, error_from_status, status_from_error};

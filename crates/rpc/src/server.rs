@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bulkhead_api::{AttachmentApi, AuthApi, RouterApi};
+use bulkhead_bus::BusKeys;
 use bulkhead_model::{ErrorKind, Region, Result};
 use bulkhead_store::Store;
 use tokio::net::TcpListener;
@@ -15,7 +16,7 @@ use crate::limits::{
 };
 use crate::permissions::CallGuard;
 use crate::trace::TraceCalls;
-use crate::{AttachmentServer, AuthServer, RegionGuard, RouterServer, StorageServer};
+use crate::{AttachmentServer, AuthServer, BusKeysServer, RegionGuard, RouterServer, StorageServer};
 
 /// Serves one service trait over gRPC until it is told to stop: to the services of its region, and to each only what
 /// [`crate::permissions`] says.
@@ -45,6 +46,12 @@ impl RpcServer {
     /// Serves attachments too; they belong to the storage service.
     pub fn with_attachments(mut self, api: Arc<dyn AttachmentApi>) -> Self {
         self.routes = self.routes.add_service(AttachmentServer::service(api));
+        self
+    }
+
+    /// Serves the keys of the bus too; they belong to the storage service.
+    pub fn with_bus_keys(mut self, keys: Arc<dyn BusKeys>) -> Self {
+        self.routes = self.routes.add_service(BusKeysServer::service(keys));
         self
     }
 

@@ -12,7 +12,7 @@ mod value;
 
 pub use chunk::{CHUNK_BYTES, CHUNK_OVERHEAD_BYTES, ChunkIdentity, open_chunk, seal_chunk};
 pub use identity::RowIdentity;
-pub use key::{DataKey, KEY_BYTES, RegionKey};
+pub use key::{DataKey, KEY_BYTES, RegionKey, derive_key};
 pub use value::{NONCE_BYTES, key_version_of, open, seal};
 
 /// Values that one data key may seal before it has to be replaced: 2^31, half of what NIST SP 800-38D allows.

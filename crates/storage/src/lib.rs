@@ -4,12 +4,15 @@
 //! decides how long a row is kept, from the table's retention class and the app's plan. Keys are data of the engine too,
 //! wrapped by the region key, in a table that no caller can name.
 //!
-//! Attachments are its second half ([`AttachmentService`]): files in an object store, sealed with the same keys.
+//! Attachments are its second half ([`AttachmentService`]): files in an object store, sealed with the same keys. Beside
+//! them it derives the keys of the bus for the routers ([`BusKeyService`]).
 
 mod attachments;
+mod bus_keys;
 mod keyring;
 mod retention;
 mod service;
 
 pub use attachments::{AttachmentService, AttachmentSettings, ObjectPlace, S3Place};
+pub use bus_keys::BusKeyService;
 pub use service::StorageService;

@@ -30,7 +30,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let storage = match node.config.engine.take() {
         Some(EngineConfig::Cql(database)) => {
             let keyspace = keyspace(&node, cql::settings(region, database)?).await?;
-            StorageInProcess::on_keyspace(region, keyspace, key, entropy.clone()).await?
+            StorageInProcess::on_keyspace(region, keyspace, key, clock.clone(), entropy.clone()).await?
         }
         Some(EngineConfig::Embedded) | None => {
             StorageInProcess::open(region, &node.config.data_dir, key, clock.clone(), entropy.clone()).await?
@@ -45,8 +45,9 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     });
     node.ready(&listener)?;
     let stop_serving = CancellationToken::new();
-    let server =
-        RpcServer::storage(region, storage.store.clone(), stop_serving.clone()).with_attachments(attachments);
+    let server = RpcServer::storage(region, storage.store.clone(), stop_serving.clone())
+        .with_attachments(attachments)
+        .with_bus_keys(storage.bus_keys.clone());
     let mut serving = node.serve(server, listener);
     node.until_stopped(&mut serving).await?;
     node.drain(async {

@@ -9,6 +9,7 @@ use bulkhead_model::Region;
 use serde::Deserialize;
 
 use super::engine::RawCql;
+use super::bus::RawBus;
 use super::identity::RawIdentity;
 use super::objects::RawObjects;
 use super::traces::RawTelemetry;
@@ -40,6 +41,7 @@ pub(super) struct Raw {
     homes: BTreeMap<String, String>,
     auth: RawAuth,
     router: RawRouter,
+    bus: RawBus,
     storage: RawStorage,
     endpoints: RawEndpoints,
 }
@@ -131,6 +133,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
     let gateway = check.gateway(role, raw.gateway);
     let auth = check.auth(role, raw.auth.limits);
     let router = check.router(role, raw.router.limits);
+    let bus = check.bus(role, region, raw.bus);
     let region_key = check.region_key(role, &raw.storage);
     let engine = check.engine(role, region, &raw.storage.engine, raw.storage.cql);
     let objects = check.objects(role, region, raw.storage.objects, &raw.storage.data_dir);
@@ -149,6 +152,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
         gateway,
         auth,
         router,
+        bus,
         homes,
         data_dir: PathBuf::from(raw.storage.data_dir),
         region_key,
@@ -328,7 +332,7 @@ impl Check<'_> {
         limits
     }
 
-    fn all_above_zero(&mut self, section: &str, values: &[(&str, u64)]) {
+    pub(super) fn all_above_zero(&mut self, section: &str, values: &[(&str, u64)]) {
         for (key, value) in values {
             if *value == 0 {
                 self.problem(&format!("{section}.{key}"), "must be above 0");

@@ -4,6 +4,7 @@
 //! refused, and a value must be of the kind that it has there. Every problem is reported, not only the first.
 
 mod addresses;
+mod bus;
 mod check;
 mod engine;
 mod identity;
@@ -24,6 +25,7 @@ use crate::StartError;
 use crate::region_key::RegionKeyBytes;
 use crate::tls::TlsFiles;
 pub use addresses::{ConfiguredAddress, Purpose};
+pub use bus::{BusConfig, BusKind, BusLimits};
 pub use engine::{CqlConfig, EngineConfig, PasswordSource};
 pub use identity::IdentityConfig;
 pub use objects::{ObjectsConfig, ObjectsPlace, SecretKeySource};
@@ -94,6 +96,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     pub auth: AuthLimits,
     pub router: RouterLimits,
+    /// How routers reach each other; `None` for every role but router.
+    pub bus: Option<BusConfig>,
     /// Public addresses of the other regions.
     pub homes: BTreeMap<Region, String>,
     pub data_dir: PathBuf,

@@ -94,6 +94,9 @@ pub static CALLS: &[CallRule] = &[
     call("/bulkhead.storage.v1.Storage/CompareAndSet", &[Auth, Router]),
     call("/bulkhead.storage.v1.Storage/Get", &[Auth, Router]),
     call("/bulkhead.storage.v1.Storage/Scan", &[Auth, Router]),
+    // --- storage: keys of the bus, which only routers read.
+    call("/bulkhead.storage.v1.BusKeys/HourKey", &[Router]),
+    call("/bulkhead.storage.v1.BusKeys/NamingKey", &[Router]),
     // --- storage: attachments, all that a gateway needs of it.
     call("/bulkhead.attachments.v1.Attachments/Upload", &[Gateway]),
     call("/bulkhead.attachments.v1.Attachments/Head", &[Gateway]),

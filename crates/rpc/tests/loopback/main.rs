@@ -4,6 +4,7 @@
 
 mod attachments;
 mod auth;
+mod bus_keys;
 mod certificates;
 mod handshakes;
 mod instances;

@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::Service as _;
 
 use crate::auth::EchoAuth;
+use crate::bus_keys::CountedKeys;
 use crate::certificates::{Authority, Wanted};
 use crate::handshakes::tls_client;
 use crate::support::{NotingRouter, REGION, Serving};
@@ -113,7 +114,9 @@ impl Region {
             })
             .await,
             storage: Serving::start_as(&identity(Service::Storage), any(), |stop| {
-                RpcServer::storage(REGION, store, stop).with_attachments(Arc::new(NoAttachments))
+                RpcServer::storage(REGION, store, stop)
+                    .with_attachments(Arc::new(NoAttachments))
+                    .with_bus_keys(Arc::new(CountedKeys))
             })
             .await,
             _folder: folder,
@@ -125,7 +128,11 @@ impl Region {
         match call.split('/').nth(1) {
             Some("bulkhead.auth.v1.Auth") => &self.auth,
             Some("bulkhead.router.v1.Router") => &self.router,
-            Some("bulkhead.storage.v1.Storage" | "bulkhead.attachments.v1.Attachments") => &self.storage,
+            Some(
+                "bulkhead.storage.v1.Storage"
+                | "bulkhead.storage.v1.BusKeys"
+                | "bulkhead.attachments.v1.Attachments",
+            ) => &self.storage,
             _ => panic!("{call}: this test knows no server of that service"),
         }
     }

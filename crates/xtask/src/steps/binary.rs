@@ -11,7 +11,7 @@ pub(super) fn run(root: &Path) -> Result<Vec<String>> {
 }
 
 /// Where [`run`] leaves the binary: the profile of the tests, so nothing is compiled twice.
-pub(super) fn path(root: &Path) -> Result<PathBuf> {
+pub(crate) fn path(root: &Path) -> Result<PathBuf> {
     let metadata = MetadataCommand::new()
         .current_dir(root)
         .no_deps()

@@ -3,6 +3,7 @@
 mod binary;
 mod formatting;
 mod lints;
+mod prepare;
 mod rust_tests;
 mod sdk_tests;
 
@@ -12,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::tidy;
+pub(crate) use binary::path as binary_path;
 
 /// One step: what it is called, and what it does. It returns the closing lines of the test runner it ran, if any.
 struct Step {
@@ -23,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "formatting (rustfmt)", run: formatting::run },
     Step { name: "tidy (layers, files)", run: |root| tidy::run(root).map(|()| Vec::new()) },
     Step { name: "lints (clippy, warnings denied)", run: lints::run },
+    Step { name: "servers for the tests (Redis)", run: prepare::run },
     Step { name: "Rust tests (cargo test --workspace)", run: rust_tests::run },
     Step { name: "the binary for the SDK tests", run: binary::run },
     Step { name: "SDK tests (node --test)", run: sdk_tests::run },

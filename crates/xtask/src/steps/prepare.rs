@@ -1,0 +1,14 @@
+//! What the tests start must be there before they run: a test that cannot start its server fails.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::system;
+
+pub(super) fn run(_: &Path) -> Result<Vec<String>> {
+    let packages = &["redis-server", "redis-tools"];
+    system::require("redis-server", packages, "redis-server 7.0 or newer (Debian: redis-server)")?;
+    system::require("redis-cli", packages, "redis-cli (Debian: redis-tools)")?;
+    Ok(Vec::new())
+}
