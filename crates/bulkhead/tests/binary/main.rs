@@ -5,6 +5,7 @@
 mod admin;
 mod dev;
 mod identity;
+mod migrate;
 mod refusals;
 mod residency;
 mod roles;
