@@ -10,9 +10,10 @@ use bulkhead_proto::router::{
     DisconnectRequest, Disconnected, GatewayEvent, HistoryRequest, JoinRequest, Joined, ListMembersRequest,
     Member, MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered,
     MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession, Page, PresenceList,
-    PresenceRequest, PublishRequest, Published, PullRequest, SessionRequest, UnreadQueues,
-    UpdateChannelRequest, UserRequest,
+    PresenceRequest, PublishRequest, Published, PullRequest, SessionRequest, SlotMap, SlotsRequest,
+    UnreadQueues, UpdateChannelRequest, UserRequest,
 };
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 /// Takes what the router has for a gateway's sessions.
@@ -25,14 +26,23 @@ pub trait DeliverySink: Send + Sync + 'static {
 }
 
 /// A publish that has its place in the channel's order and waits to be durable.
-#[derive(Debug)]
-pub struct PendingPublish(oneshot::Receiver<Result<Published>>);
+pub struct PendingPublish(Pending);
+
+enum Pending {
+    Answer(oneshot::Receiver<Result<Published>>),
+    Later(BoxFuture<'static, Result<Published>>),
+}
 
 impl PendingPublish {
     /// The pending publish and the sender that completes it.
     pub fn new() -> (oneshot::Sender<Result<Published>>, Self) {
         let (sender, receiver) = oneshot::channel();
-        (sender, Self(receiver))
+        (sender, Self(Pending::Answer(receiver)))
+    }
+
+    /// A publish whose answer takes more than waiting. Nothing happens but while it is waited for.
+    pub fn later(answer: impl Future<Output = Result<Published>> + Send + 'static) -> Self {
+        Self(Pending::Later(Box::pin(answer)))
     }
 
     /// A publish that was refused before it was queued.
@@ -54,8 +64,12 @@ impl Future for PendingPublish {
     type Output = Result<Published>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = Pin::new(&mut self.0).poll(context);
-        answer.map(|answer| answer.unwrap_or_else(|_| Err(ErrorKind::Unavailable.into())))
+        match &mut self.0 {
+            Pending::Answer(answer) => Pin::new(answer)
+                .poll(context)
+                .map(|answer| answer.unwrap_or_else(|_| Err(ErrorKind::Unavailable.into()))),
+            Pending::Later(answer) => answer.as_mut().poll(context),
+        }
     }
 }
 
@@ -150,6 +164,12 @@ pub trait RouterApi: Send + Sync + 'static {
     }
     /// How a user stands to a channel; not being in it is an answer, no error.
     async fn member(&self, _: MemberRequest) -> Result<Member> {
+        Err(ErrorKind::Unimplemented.into())
+    }
+
+    /// Which router owns which slots, as this one last saw it. A publish, pull or confirmation that reaches another one
+    /// than the owner is refused with `NotOwner`. `Unavailable` from a router that is cut off from the others.
+    async fn slots(&self, _: SlotsRequest) -> Result<SlotMap> {
         Err(ErrorKind::Unimplemented.into())
     }
 }

@@ -61,9 +61,17 @@ impl RegionInProcess {
         let attachments = storage.start_attachments(attachments, clock.clone(), entropy.clone()).await?;
         let settings = AuthSettings::default();
         let auth = start_auth(region, storage.store.clone(), clock.clone(), entropy.clone(), settings);
-        let settings = RouterSettings::default();
-        let router =
-            start_router(region, storage.store.clone(), auth.clone(), clock.clone(), settings).await?;
+        let router = RouterService::start(RouterDependencies {
+            region,
+            store: storage.store.clone(),
+            auth: auth.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            address: String::new(),
+            alone: true,
+            settings: RouterSettings::default(),
+        });
+        let router = router.await?;
         let gateway = Gateway::start(
             Dependencies { region, auth: auth.clone(), router: router.clone(), attachments, clock, entropy },
             gateway,
@@ -195,15 +203,4 @@ pub(crate) fn start_auth(
     settings: AuthSettings,
 ) -> Arc<AuthService> {
     AuthService::new(store, region, clock, entropy, settings)
-}
-
-/// The router on a store and an auth service, which may be behind gRPC.
-pub(crate) async fn start_router(
-    region: Region,
-    store: Arc<dyn Store>,
-    auth: Arc<dyn AuthApi>,
-    clock: Arc<dyn Clock>,
-    settings: RouterSettings,
-) -> Result<Arc<RouterService>> {
-    RouterService::start(RouterDependencies { region, store, auth, clock, settings }).await
 }

@@ -5,6 +5,14 @@ use crate::{AppUuid, Error, ErrorKind, username_is_legal};
 /// How many slots a region's channels are spread over; a slot is the unit of placement.
 pub const SLOT_COUNT: u16 = 1024;
 
+/// How many ranges the slots are handed out in.
+pub const SLOT_RANGE_COUNT: u16 = 64;
+
+/// The range of slots that a slot belongs to, below [`SLOT_RANGE_COUNT`].
+pub fn range_of(slot: u16) -> u16 {
+    slot % SLOT_COUNT / (SLOT_COUNT / SLOT_RANGE_COUNT)
+}
+
 /// The four kinds of channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChannelKind {

@@ -101,6 +101,8 @@ error_kinds! {
     NotFound => "Service resource not found",
     /// The call is not built.
     Unimplemented => "this call is not implemented",
+    /// This router does not own the channel's slot: another one does, or will in a moment. Nothing was done.
+    NotOwner => "service temporarily unavailable",
     /// A service or engine that is needed does not answer.
     Unavailable => "service temporarily unavailable",
     /// The work was not done within its time.

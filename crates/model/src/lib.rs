@@ -16,7 +16,7 @@ mod region;
 mod username;
 
 pub use app::{AppId, AppKey, AppUuid};
-pub use channel::{Channel, ChannelKind, SLOT_COUNT, slot_of};
+pub use channel::{Channel, ChannelKind, SLOT_COUNT, SLOT_RANGE_COUNT, range_of, slot_of};
 pub use clock::{Clock, ManualClock};
 pub use entropy::{Entropy, SeededEntropy};
 pub use error::{Error, ErrorKind, Result};

@@ -96,6 +96,9 @@ async fn start(
         store,
         auth,
         clock: clock.clone(),
+        entropy: Arc::new(SeededEntropy::new(3)),
+        address: String::new(),
+        alone: true,
         settings: RouterSettings::default(),
     };
     let router = RouterService::start(dependencies).await.expect("the router starts");

@@ -73,6 +73,10 @@ impl<K: Eq + Hash, V: Pinned> Cache<K, V> {
     }
 
     /// Forgets every entry that `gone` names, pinned or not.
+    pub(crate) fn for_each(&self, work: impl FnMut(&V)) {
+        self.young.values().chain(self.old.values()).for_each(work);
+    }
+
     pub(crate) fn remove_where(&mut self, gone: impl Fn(&K) -> bool) {
         self.forgotten += 1;
         self.old.retain(|key, _| !gone(key));

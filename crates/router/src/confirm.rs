@@ -9,7 +9,8 @@ use crate::pull::View;
 /// Positions of one confirmation; a session has at most as many queues as unproven pushes.
 const POSITIONS_MAX: usize = 1000;
 
-/// Moves cursors forward. A position in a queue that the user does not have is left out.
+/// Moves cursors forward. A position in a queue that the user does not have is left out. `NotOwner` when another router
+/// owns one of the channels; positions before it are taken then.
 pub(crate) async fn confirm(core: &Core, request: ConfirmRequest) -> Result<()> {
     if request.positions.len() > POSITIONS_MAX {
         return Err(ErrorKind::InvalidArgument.with("too many positions in one confirmation"));

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_model::{AppUuid, Result, slot_of};
+use bulkhead_model::{AppUuid, MessageId, Result, slot_of};
 use bulkhead_store::{Mutation, Row, RowKey, SCAN_ROWS_MAX, Scan, Store, WRITE_MUTATIONS_MAX};
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use crate::RouterSettings;
 use crate::channels::depart::Departures;
@@ -15,11 +16,18 @@ use crate::directory::Directory;
 use crate::lane::Lane;
 use crate::sequence::{Sequencer, timely};
 use crate::sessions::Sessions;
+use crate::slots::{Member, Ownership};
+
+/// How far the clocks of two routers may be apart before a new device is given a message twice.
+const CLOCKS_APART_MS: u64 = 30_000;
 
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) directory: Directory,
     pub(crate) sequencer: Arc<Sequencer>,
+    pub(crate) ownership: Ownership,
+    /// Something has changed about who owns which slots: the steward looks now instead of later.
+    pub(crate) look_at_slots: Notify,
     pub(crate) sessions: Sessions,
     /// Who leaves rooms because their session ended.
     pub(crate) departures: Arc<Departures>,
@@ -29,6 +37,19 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// This router among the routers of the region.
+    pub(crate) fn member(&self) -> &Member {
+        &self.sequencer.member
+    }
+
+    /// Ids of a slot are above this one: its earlier owners gave none above it.
+    pub(crate) fn floor_of(&self, slot: u16) -> MessageId {
+        match self.ownership.floor_ms(slot) {
+            0 => MessageId(0),
+            floor_ms => MessageId::new(floor_ms, slot, MessageId::COUNTER_MAX),
+        }
+    }
+
     /// The lane of a slot, by its number.
     pub(crate) fn lane_number(&self, slot: u16) -> usize {
         usize::from(slot) % self.lanes.len()
@@ -48,6 +69,15 @@ impl Core {
     pub(crate) fn settled_before_ms(&self) -> u64 {
         let now_ms = self.sequencer.now_ms();
         self.lanes.iter().map(|lane| lane.writing_since_ms()).fold(now_ms, u64::min)
+    }
+
+    /// How much earlier than here another router may think it is, or have begun what is not durable yet.
+    pub(crate) fn others_lag_ms(&self) -> u64 {
+        if self.member().lease.length().is_some() {
+            CLOCKS_APART_MS + self.settings.call_timeout_ms
+        } else {
+            0
+        }
     }
 
     pub(crate) fn call_timeout(&self) -> Duration {

@@ -63,6 +63,11 @@ impl Dedup {
         window
     }
 
+    /// Reads every sender's client ids again before they are next relied on.
+    pub(crate) fn doubt_all(&self) {
+        self.parts.iter().for_each(|part| part.lock().for_each(|window| window.lock().doubt()));
+    }
+
     pub(crate) fn forget(&self, gone: impl Fn(&SenderKey) -> bool) {
         self.parts.iter().for_each(|part| part.lock().remove_where(&gone));
     }

@@ -1,6 +1,6 @@
 //! The names of the router's rows. A key is built once, as one buffer, and the parts of the row's name are slices of it.
 
-use bulkhead_model::AppUuid;
+use bulkhead_model::{AppUuid, slot_of};
 use bulkhead_proto::records::MessageKind;
 use bulkhead_store::{RowKey, Scope, Table, tables};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,6 +22,10 @@ impl StandingKey {
 
     pub(crate) fn row(&self) -> RowKey {
         split(&tables::CONVERSATIONS, &self.bytes, self.user_end)
+    }
+
+    pub(crate) fn slot(&self) -> u16 {
+        slot_in(&self.bytes, self.user_end)
     }
 
     pub(crate) fn is_of(&self, app: AppUuid, user: &str) -> bool {
@@ -46,6 +50,10 @@ impl CursorKey {
 
     pub(crate) fn row(&self) -> RowKey {
         split(&tables::DEVICES, &self.bytes, self.user_end)
+    }
+
+    pub(crate) fn slot(&self) -> u16 {
+        slot_in(&self.bytes, self.device_end)
     }
 
     /// The row of the device itself.
@@ -179,6 +187,14 @@ fn scope_of(bytes: &[u8]) -> Scope {
     Scope::App(AppUuid(app))
 }
 
+/// The slot of the channel whose key begins behind `end`.
+fn slot_in(bytes: &[u8], end: usize) -> u16 {
+    let Scope::App(app) = scope_of(bytes) else { return 0 };
+    let channel_key = bytes.get(end + 1..).unwrap_or_default();
+    // Made of legal names only.
+    slot_of(app, std::str::from_utf8(channel_key).unwrap_or_default())
+}
+
 fn is_of(bytes: &[u8], user_end: usize, app: AppUuid, user: &str) -> bool {
     bytes[..APP_BYTES] == app.0 && &bytes[APP_BYTES..user_end] == user.as_bytes()
 }
@@ -201,6 +217,7 @@ mod tests {
             (&b"bob"[..], &b"web_1\0d:alice:bob"[..])
         );
         assert_eq!(&cursor.device_row().clustering[..], b"web_1");
+        assert_eq!([standing.slot(), cursor.slot()], [slot_of(app, "d:alice:bob"); 2]);
         let sender = SenderKey::new(app, "bob", "web_1");
         let client_id = ClientId::new(7, MessageKind::Recall);
         assert_eq!(&sender.row(client_id).partition[..], b"bob\0web_1");

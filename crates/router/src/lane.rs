@@ -10,7 +10,7 @@ use bulkhead_store::{Mutation, Put};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::cache::Cache;
 use crate::channels::roster::{Head, Rosters};
@@ -18,6 +18,7 @@ use crate::channels::seat::Seat;
 use crate::conversation::{Mark, Place, Standing};
 use crate::core::Core;
 use crate::keys::{CursorKey, StandingKey};
+use crate::slots::Ranges;
 
 /// Rows that one flush adds to a write.
 const FLUSH_ROWS_MAX: usize = 4000;
@@ -29,8 +30,20 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// Wakes the worker to write moved cursors now.
     pub(crate) flush: Notify,
+    /// `None` once the worker has ended.
+    releases: Mutex<Option<Vec<Release>>>,
+    /// Wakes the worker to let go of ranges.
+    pub(crate) release: Notify,
     /// No message that is being written has an id of an earlier instant; `u64::MAX` while none is.
     writing_since_ms: AtomicU64,
+}
+
+/// Ranges that the lane is to let go of.
+pub(crate) struct Release {
+    pub(crate) ranges: Ranges,
+    /// Whether what is known of them is to be written.
+    pub(crate) write: bool,
+    pub(crate) done: oneshot::Sender<()>,
 }
 
 /// See [`Lane`].
@@ -61,6 +74,8 @@ impl Lane {
                 dirty_places: HashSet::new(),
             }),
             flush: Notify::new(),
+            releases: Mutex::new(Some(Vec::new())),
+            release: Notify::new(),
             writing_since_ms: AtomicU64::new(u64::MAX),
         }
     }
@@ -68,6 +83,30 @@ impl Lane {
     /// Runs `work` on the state. Never held across an await.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock())
+    }
+
+    /// Returns when nothing of the ranges is in flight or in memory. They must not be owned any more, so that nothing new
+    /// of them begins.
+    pub(crate) async fn release(&self, ranges: Ranges, write: bool) {
+        let (done, released) = oneshot::channel();
+        // A worker that has ended holds nothing.
+        let Some(()) =
+            self.releases.lock().as_mut().map(|waiting| waiting.push(Release { ranges, write, done }))
+        else {
+            return;
+        };
+        self.release.notify_one();
+        let _ = released.await;
+    }
+
+    /// What the worker is to let go of.
+    pub(crate) fn take_releases(&self) -> Vec<Release> {
+        self.releases.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The worker has ended.
+    pub(crate) fn end(&self) {
+        *self.releases.lock() = None;
     }
 
     pub(crate) fn writing_since_ms(&self) -> u64 {
@@ -80,6 +119,7 @@ impl Lane {
 
     /// Runs `work` on one user's standing and one device's place, which are read from the store when they are not here.
     /// With the user's seat for a channel of many.
+    /// `NotOwner` when another router owns the channel.
     pub(crate) async fn with_place<T>(
         &self,
         core: &Core,
@@ -92,6 +132,8 @@ impl Lane {
         for _ in 0..LOAD_ATTEMPTS_MAX {
             let forgotten = {
                 let mut state = self.state.lock();
+                // Under the lock: a range is given up before the lane forgets it, so nothing of it comes in afterwards.
+                core.ownership.check(standing_key.slot())?;
                 let forgotten = state.forgotten();
                 if let Some((_, standing, place)) = loaded.take_if(|(seen, ..)| *seen == forgotten) {
                     state.standings.get_or_insert(standing_key, standing);
@@ -183,6 +225,12 @@ impl State {
 
     pub(crate) fn has_unwritten(&self) -> bool {
         !self.dirty_standings.is_empty() || !self.dirty_places.is_empty()
+    }
+
+    /// Whether anything of the ranges waits to be written.
+    pub(crate) fn has_unwritten_of(&self, ranges: Ranges) -> bool {
+        self.dirty_standings.iter().any(|key| ranges.has_slot(key.slot()))
+            || self.dirty_places.iter().any(|key| ranges.has_slot(key.slot()))
     }
 
     /// Adds the rows that wait to be written, but none of `besides`, which the batch writes itself.

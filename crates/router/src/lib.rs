@@ -46,6 +46,7 @@ mod sequence;
 mod service;
 mod sessions;
 mod settings;
+mod slots;
 mod status;
 mod unread;
 mod work;

@@ -7,6 +7,9 @@ use bulkhead_model::{AppUuid, ErrorKind, MessageId, Result};
 use bulkhead_proto::records::{Cursor, Device};
 use bulkhead_proto::router::{OpenSessionRequest, OpenedSession, SessionRequest, UnreadQueues};
 use bulkhead_store::RowKey;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use prost::Message;
 
 use crate::channels::read;
 use crate::conversation::Place;
@@ -14,10 +17,14 @@ use crate::core::Core;
 use crate::keys::CursorKey;
 use crate::lane::{decode, put};
 use crate::publish::{check_device, check_user};
+use crate::sequence::timely;
 use crate::unread::{self, Standpoint};
 
 /// How often the instant of the last login is written; a device that comes more often costs no write.
 const LOGIN_NOTED_EVERY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Rows of other routers' channels that are renewed at once.
+const RENEWALS_AT_ONCE: usize = 16;
 
 /// Longest text that a device may say about itself or leave for the device that it forces out, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -71,7 +78,7 @@ async fn welcome(
     conversations: &[Standpoint],
 ) -> Result<OpenedSession> {
     let mut record = describe(request, core.sequencer.now_ms());
-    record.since_id = MessageId::floor_of(settled_ms).0;
+    record.since_id = MessageId::floor_of(settled_ms.saturating_sub(core.others_lag_ms())).0;
     let mut cursors = HashMap::with_capacity(conversations.len());
     let mut mutations = Vec::with_capacity(conversations.len() + 1);
     for Standpoint { key, row, .. } in conversations {
@@ -105,14 +112,27 @@ async fn welcome_back(
     let noted = Device { since_id: record.since_id, ..describe(request, now_ms) };
     core.write(vec![put(device_row(app, user, device), &noted)]).await?;
     let cursors = unread::cursors(core, app, user, device).await?;
+    let mut of_others = Vec::new();
     for (key, cursor) in &cursors {
         // Rows of devices expire when they are not written for long; a cursor must not go before its device.
         let cursor_key = CursorKey::new(app, user, device, key.as_bytes());
-        let place = Place::stored(cursor);
-        core.lane_of(app, key).with(|state| state.put_place(&cursor_key, place, Place::soil));
+        if core.ownership.owns(cursor_key.slot()) {
+            let place = Place::stored(cursor);
+            core.lane_of(app, key).with(|state| state.put_place(&cursor_key, place, Place::soil));
+        } else {
+            of_others.push(renew_row(core, cursor_key, cursor));
+        }
     }
+    stream::iter(of_others).buffer_unordered(RENEWALS_AT_ONCE).try_collect::<()>().await?;
     let behind = unread::behind_of(core, app, user, device, &record, conversations, &cursors);
     Ok(OpenedSession { behind })
+}
+
+/// Has a cursor row that another router writes live on: as it is, or not at all if it moved meanwhile.
+async fn renew_row(core: &Core, key: CursorKey, cursor: &Cursor) -> Result<()> {
+    let value = Bytes::from(cursor.encode_to_vec());
+    let change = core.store.compare_and_set(key.row(), Some(value.clone()), value);
+    timely(core.call_timeout(), change).await.map(drop)
 }
 
 fn check(request: &OpenSessionRequest) -> Result<AppUuid> {

@@ -94,13 +94,16 @@ pub(crate) fn publish(core: &Core, queues: &Queues, request: PublishRequest) -> 
         Ok(job) => job,
         Err(error) => return PendingPublish::refused(error),
     };
+    if let Err(error) = core.ownership.check(job.slot) {
+        return PendingPublish::refused(error);
+    }
     match queues.of(core.lane_number(job.slot)).try_send(Work::Message(job)) {
         Ok(()) => pending,
         Err(mpsc::error::TrySendError::Full(_)) => {
             metrics::counter!("bulkhead_router_queue_full_total").increment(1);
             PendingPublish::refused(ErrorKind::RateLimited.into())
         }
-        Err(mpsc::error::TrySendError::Closed(_)) => PendingPublish::refused(ErrorKind::Unavailable.into()),
+        Err(mpsc::error::TrySendError::Closed(_)) => PendingPublish::refused(ErrorKind::NotOwner.into()),
     }
 }
 

@@ -3,18 +3,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
-use bulkhead_model::{AppUuid, Clock, ErrorKind, Region, Result};
+use bulkhead_model::{AppUuid, Clock, Entropy, ErrorKind, Region, Result};
 use bulkhead_proto::router::{
     ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
     ChannelsOfUserRequest, CloseSessionRequest, ConfirmRequest, CreateChannelRequest, DeviceList,
     DisconnectRequest, Disconnected, HistoryRequest, JoinRequest, Joined, ListMembersRequest, Member,
     MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered, MessageStatusRequest,
     OfflineCount, OpenSessionRequest, OpenedSession, Page, PresenceList, PresenceRequest, PublishRequest,
-    PullRequest, SessionRequest, UnreadQueues, UpdateChannelRequest, UserRequest,
+    PullRequest, SessionRequest, SlotMap, SlotsRequest, UnreadQueues, UpdateChannelRequest, UserRequest,
 };
 use bulkhead_store::{SCAN_ROWS_MAX, Store};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,8 @@ use crate::directory::Directory;
 use crate::lane::Lane;
 use crate::sequence::Sequencer;
 use crate::sessions::Sessions;
+use crate::settings::LEASE_MS_MIN;
+use crate::slots::{self, Lease, Ownership, Steward};
 use crate::work::Queues;
 use crate::worker::Worker;
 use crate::{confirm, forget_user, history, open_session, publish, pull, status};
@@ -44,6 +46,12 @@ pub struct RouterDependencies {
     /// Asked whether apps and users exist.
     pub auth: Arc<dyn AuthApi>,
     pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Where gateways reach this router; empty when it is called directly.
+    pub address: String,
+    /// No other router of this region can be running, whatever the store says: the store belongs to this process. It then
+    /// owns every slot at once and needs no lease.
+    pub alone: bool,
     pub settings: RouterSettings,
 }
 
@@ -52,23 +60,28 @@ pub struct RouterService {
     core: Arc<Core>,
     queues: Queues,
     workers: Mutex<Vec<JoinHandle<()>>>,
+    steward: Mutex<Option<(CancellationToken, JoinHandle<()>)>>,
     stop: CancellationToken,
 }
 
 impl RouterService {
-    /// Takes the ids over from an earlier router and starts the lanes. `InvalidArgument` for settings outside their
-    /// bounds; `Conflict` when others keep taking over; what the store answers.
+    /// Joins the region's routers and starts the lanes. It owns every slot when it is alone; otherwise it gets its share
+    /// within a lease or two. `InvalidArgument` for settings outside their bounds; what the store answers.
     pub async fn start(dependencies: RouterDependencies) -> Result<Arc<Self>> {
-        let RouterDependencies { region, store, auth, clock, settings } = dependencies;
+        let RouterDependencies { region, store, auth, clock, entropy, address, alone, settings } =
+            dependencies;
         check(&settings)?;
         let call_timeout = Duration::from_millis(settings.call_timeout_ms);
-        let sequencer = Sequencer::take_over(store.clone(), clock, call_timeout).await?;
+        let lease = Arc::new(Lease::new((!alone).then(|| Duration::from_millis(settings.lease_ms))));
+        let member = slots::Member::new(store.clone(), call_timeout, lease, address);
         let lane = || Arc::new(Lane::new(settings.cached_conversations_max, settings.cached_members_max));
         let departures = Arc::new(Departures::new(Duration::from_millis(settings.room_grace_ms)));
         let core = Arc::new(Core {
             store,
             directory: Directory::new(auth, region, call_timeout),
-            sequencer,
+            sequencer: Sequencer::new(member, clock),
+            ownership: Ownership::new(),
+            look_at_slots: Notify::new(),
             sessions: Sessions::new(departures.clone()),
             departures,
             dedup: Dedup::new(settings.cached_senders_max),
@@ -85,32 +98,52 @@ impl RouterService {
         }
         let queues = Queues::new(queues);
         tokio::spawn(depart::run(core.clone(), queues.clone(), stop.clone()));
-        Ok(Arc::new(Self { core, queues, workers: Mutex::new(workers), stop }))
+        let steward = Steward::join(core.clone(), entropy, alone).await?;
+        let stop_steward = CancellationToken::new();
+        let steward = tokio::spawn(steward.run(stop_steward.clone()));
+        let steward = Mutex::new(Some((stop_steward, steward)));
+        Ok(Arc::new(Self { core, queues, workers: Mutex::new(workers), steward, stop }))
     }
 
-    /// Refuses new messages, finishes what is queued, writes what is known about cursors, and leaves the ids to a
-    /// successor without a gap. Gateways that are still attached are told.
+    /// Finishes what is queued, writes what is known about cursors, gives the slots to the routers that stay and leaves
+    /// the ids to a successor without a gap. Gateways that are still attached are told.
     pub async fn drain(&self) {
+        let Some((stop_steward, steward)) = self.steward.lock().take() else { return };
+        stop_steward.cancel();
+        if steward.await.is_err() {
+            tracing::error!("the steward of the slots has panicked");
+        }
+        let alone = self.core.member().lease.length().is_none();
+        if !alone {
+            // The others go on with the slots while what is left here comes to its end.
+            self.leave().await;
+        }
         self.stop.cancel();
         let workers = std::mem::take(&mut *self.workers.lock());
-        if workers.is_empty() {
-            return;
-        }
         for worker in workers {
             if worker.await.is_err() {
                 tracing::error!("a lane of the router has panicked");
             }
         }
-        if let Err(error) = self.core.sequencer.finish().await {
-            tracing::warn!(%error, "the ceiling of ids could not be lowered");
+        if alone {
+            self.leave().await;
         }
         self.core.sessions.detach_all();
+    }
+
+    async fn leave(&self) {
+        if let Err(error) = Steward::leave(&self.core).await {
+            tracing::warn!(%error, "the slots could not be given back");
+        }
     }
 }
 
 impl Drop for RouterService {
     fn drop(&mut self) {
         self.stop.cancel();
+        if let Some((stop_steward, _)) = self.steward.get_mut() {
+            stop_steward.cancel();
+        }
     }
 }
 
@@ -243,6 +276,14 @@ impl RouterApi for RouterService {
     async fn member(&self, request: MemberRequest) -> Result<Member> {
         read::member(&self.core, request).await
     }
+
+    async fn slots(&self, _: SlotsRequest) -> Result<SlotMap> {
+        // A router that is cut off knows what was, not what is.
+        if self.core.member().lease.remaining().is_none() {
+            return Err(ErrorKind::Unavailable.into());
+        }
+        Ok(SlotMap::clone(&self.core.ownership.map()))
+    }
 }
 
 fn check(settings: &RouterSettings) -> Result<()> {
@@ -256,6 +297,7 @@ fn check(settings: &RouterSettings) -> Result<()> {
         room_grace_ms,
         flush_interval_ms,
         call_timeout_ms,
+        lease_ms,
     } = *settings;
     let counts = [
         lanes,
@@ -269,6 +311,7 @@ fn check(settings: &RouterSettings) -> Result<()> {
         || flush_interval_ms == 0
         || room_grace_ms == 0
         || call_timeout_ms == 0
+        || lease_ms < LEASE_MS_MIN
         || batch_messages_max > SCAN_ROWS_MAX
     {
         return Err(ErrorKind::InvalidArgument.with("a setting of the router is outside its bounds"));

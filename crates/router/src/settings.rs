@@ -1,3 +1,6 @@
+/// Shortest lease: a renewal must have time to reach the store and come back.
+pub(crate) const LEASE_MS_MIN: u64 = 250;
+
 /// What can be set about the router. Every value must be above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouterSettings {
@@ -20,6 +23,9 @@ pub struct RouterSettings {
     pub flush_interval_ms: u64,
     /// How long one call of the store or of auth may take, in milliseconds.
     pub call_timeout_ms: u64,
+    /// How long the others wait for a router that is silent before they take its slots over, in milliseconds; at
+    /// least 250.
+    pub lease_ms: u64,
 }
 
 impl Default for RouterSettings {
@@ -34,6 +40,7 @@ impl Default for RouterSettings {
             room_grace_ms: 120_000,
             flush_interval_ms: 2000,
             call_timeout_ms: 10_000,
+            lease_ms: 5_000,
         }
     }
 }

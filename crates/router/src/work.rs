@@ -23,6 +23,13 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    pub(crate) fn slot(&self) -> u16 {
+        match self {
+            Work::Message(job) => job.slot,
+            Work::Change(job) => job.slot,
+        }
+    }
+
     /// The message with its sender, if it is one to be de-duplicated.
     pub(crate) fn sender(&self) -> Option<(&Job, &SenderKey)> {
         match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_api::path;
-use bulkhead_model::{MessageId, Result, SLOT_COUNT};
+use bulkhead_model::{Error, ErrorKind, MessageId, Result, SLOT_COUNT};
 use bulkhead_store::Mutation;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
@@ -17,9 +17,11 @@ use crate::channels::effect::Steps;
 use crate::core::Core;
 use crate::dedup::Claim;
 use crate::fanout::{self, Fanout};
-use crate::lane::Lane;
+use crate::lane::{Lane, Release, State};
 use crate::load;
 use crate::log::Batch;
+use crate::sequence::timely;
+use crate::slots::Ranges;
 use crate::work::{Claimed, Task, Work, Written};
 
 /// How often the last cursors are tried to be written at the end.
@@ -31,6 +33,8 @@ pub(crate) struct Worker {
     pub(crate) queue: mpsc::Receiver<Work>,
     pub(crate) stop: CancellationToken,
     last_ids: Vec<MessageId>,
+    /// Ranges that were let go of once: a message of one that is not owned is for its next owner.
+    let_go: Ranges,
     flush_every: Duration,
     flushed: Instant,
     waiting: metrics::Gauge,
@@ -53,6 +57,7 @@ impl Worker {
             queue,
             stop,
             last_ids,
+            let_go: Ranges::default(),
             flush_every,
             flushed: Instant::now(),
             waiting,
@@ -67,13 +72,23 @@ impl Worker {
         let mut tick = interval(self.flush_every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = false;
+        // Messages that were queued before ranges are let go of, which are still this router's.
+        let mut before_release = None;
         loop {
+            if before_release == Some(0) {
+                before_release = None;
+                self.release().await;
+            }
             let mut flush = false;
             tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     self.queue.close();
+                    continue;
+                }
+                () = self.lane.release.notified() => {
+                    before_release = Some(self.queue.len());
                     continue;
                 }
                 taken = self.queue.recv_many(&mut jobs, batch_max) => {
@@ -86,11 +101,35 @@ impl Worker {
                 _ = tick.tick() => flush = true,
             }
             flush |= self.flushed.elapsed() >= self.flush_every;
+            before_release = before_release.map(|before: usize| before.saturating_sub(jobs.len()));
             self.guarded_batch(&mut jobs, flush).await;
             self.show_waiting(self.queue.len());
         }
+        self.release().await;
+        self.write_cursors(|state| state.has_unwritten()).await;
+        self.lane.end();
+    }
+
+    /// Lets go of ranges, between two batches.
+    async fn release(&mut self) {
+        for Release { ranges, write, done } in self.lane.take_releases() {
+            if write {
+                self.write_cursors(|state| state.has_unwritten_of(ranges)).await;
+            }
+            self.lane.with(|state| {
+                state.rosters.remove_where(|key| ranges.has_slot(key.slot()));
+                state.forget(|key| ranges.has_slot(key.slot()), |key| ranges.has_slot(key.slot()));
+            });
+            self.let_go = self.let_go.with(ranges);
+            // Whoever asked may have given up.
+            let _ = done.send(());
+        }
+    }
+
+    /// Writes moved cursors as long as there are any that `wanted` finds.
+    async fn write_cursors(&mut self, wanted: impl Fn(&State) -> bool) {
         for _ in 0..LAST_FLUSHES_MAX {
-            if !self.lane.with(|state| state.has_unwritten()) {
+            if !self.lane.with(|state| wanted(state)) {
                 return;
             }
             if self.batch(&mut Vec::new(), true).await.is_err() {
@@ -139,6 +178,11 @@ impl Worker {
 
     /// Sorts out resends. On an error nothing has been claimed or answered.
     async fn claim(&self, works: &mut Vec<Work>) -> Result<Vec<Task>> {
+        let comes_late =
+            |work: &mut Work| self.let_go.has_slot(work.slot()) && !self.core.ownership.owns(work.slot());
+        for late in works.extract_if(.., comes_late) {
+            late.refuse(&ErrorKind::NotOwner.into());
+        }
         let windows = load::windows(&self.core, works).await?;
         let mut tasks = Vec::with_capacity(works.len());
         for (work, window) in works.drain(..).zip(windows) {
@@ -177,6 +221,7 @@ impl Worker {
         let mut written = Vec::with_capacity(tasks.len());
         for task in tasks {
             let last_id = &mut self.last_ids[usize::from(task.slot())];
+            *last_id = (*last_id).max(self.core.floor_of(task.slot()));
             match task {
                 Task::Message(claimed) => match batch.add(&claimed.job, last_id) {
                     Ok(entry) => written.push(Written::Message(claimed, entry)),
@@ -211,11 +256,19 @@ impl Worker {
         outcome
     }
 
+    /// Nothing is written or acknowledged but under the lease: see [`crate::slots`].
     async fn write(&self, written: &[Written], mutations: Vec<Mutation>) -> Result<()> {
+        let lease = &self.core.member().lease;
+        let generation = lease.generation();
         if let Some(highest) = written.iter().map(|written| MessageId(written.id()).unix_ms()).max() {
             self.core.sequencer.cover(highest).await?;
         }
-        if mutations.is_empty() { Ok(()) } else { self.core.write(mutations).await }
+        if mutations.is_empty() {
+            return Ok(());
+        }
+        let left = lease.remaining().ok_or_else(lease_lost)?;
+        timely(left, self.core.write(mutations)).await?;
+        if lease.has_held_since(generation) { Ok(()) } else { Err(lease_lost()) }
     }
 
     fn complete(&self, written: Vec<Written>) {
@@ -257,4 +310,8 @@ fn batch_span(written: &[Written]) -> Span {
     });
     let traced = spans.into_iter().find(|span| !span.is_disabled());
     traced.map_or_else(Span::none, |span| path::batch(span, written.len()))
+}
+
+fn lease_lost() -> Error {
+    ErrorKind::Unavailable.with("this router has lost its lease")
 }

@@ -35,10 +35,12 @@ fn code_of(kind: ErrorKind) -> Code {
         | ErrorKind::RecallDisabled
         | ErrorKind::EditLimitReached
         | ErrorKind::EditNotAvailable => Code::FailedPrecondition,
-        ErrorKind::RateLimited | ErrorKind::PlanLimitReached | ErrorKind::ChannelFull => Code::ResourceExhausted,
+        ErrorKind::RateLimited | ErrorKind::PlanLimitReached | ErrorKind::ChannelFull => {
+            Code::ResourceExhausted
+        }
         ErrorKind::Conflict => Code::Aborted,
         ErrorKind::Unimplemented => Code::Unimplemented,
-        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::NotOwner | ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Timeout => Code::DeadlineExceeded,
         ErrorKind::Internal => Code::Internal,
     }

@@ -79,13 +79,15 @@ pub static ATTACHMENTS: Table = Table {
 /// When to look whether the objects of an attachment have to go, scope region; no value.
 pub static ATTACHMENT_ENDS: Table =
     forever("attachment_ends", "8 bytes of hour, or \"swept\"", "app uuid, attachment uuid");
-/// `records.Sequencer`, scope region.
-pub static ROUTERS: Table = forever("routers", "\"routers\"", "slot range");
+/// `records.RouterMember`, scope region.
+pub static ROUTERS: Table = forever("routers", "\"routers\"", "id of the router");
+/// `records.SlotRange`, scope region. A partition each, so that changes of several ranges do not wait for each other.
+pub static SLOTS: Table = forever("slots", "2 bytes of range", "");
 /// Wrapped data keys; only the storage service reads and writes it, and never through the sealed port.
 pub static DATA_KEYS: Table = forever("data_keys", "app uuid or \"region\"", "4 bytes of key version");
 
 /// Every table, in the order in which a schema creates them.
-pub static ALL: [&Table; 20] = [
+pub static ALL: [&Table; 21] = [
     &APPS,
     &APP_IDS,
     &APP_UUIDS,
@@ -105,6 +107,7 @@ pub static ALL: [&Table; 20] = [
     &ATTACHMENTS,
     &ATTACHMENT_ENDS,
     &ROUTERS,
+    &SLOTS,
     &DATA_KEYS,
 ];
 

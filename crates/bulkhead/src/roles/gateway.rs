@@ -14,7 +14,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let region = node.config.region;
     let certificate = node.config.gateway.tls.as_ref().map(tls::server_config).transpose()?;
     let settings = settings(&node.config, &listener)?;
-    let (auth, router, attachments) = (node.auth()?, node.router()?, node.attachments()?);
+    let (auth, router, attachments) = (node.auth()?, node.routers()?, node.attachments()?);
     let gateway = node
         .with_peers(|| {
             let dependencies = Dependencies {

@@ -3,11 +3,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bulkhead_api::RouterApi;
 use bulkhead_chassis::config::IdentityConfig;
 use bulkhead_chassis::residency::{DialledAddress, Residency, ResidencyReport};
 use bulkhead_chassis::telemetry::{self, Traces};
 use bulkhead_chassis::{Config, Monitor, OsEntropy, Readiness, Role, SystemClock, identity, lifecycle, tls};
 use bulkhead_model::{Clock, Entropy, ErrorKind, Result};
+use bulkhead_proto::router::SlotsRequest;
+use bulkhead_routers::Routers;
 use bulkhead_rpc::identity::ServiceName;
 use bulkhead_rpc::{
     AttachmentClient, AuthClient, Identity, Peer, RouterClient, RpcServer, Service, StorageClient, connect,
@@ -77,9 +80,22 @@ impl Node {
         Ok(Arc::new(AuthClient::new(self.peer(Service::Auth, &self.config.endpoints.auth)?)))
     }
 
-    /// The router of the region.
-    pub(super) fn router(&self) -> Result<Arc<RouterClient>, Failure> {
-        Ok(Arc::new(RouterClient::new(self.peer(Service::Router, &self.config.endpoints.router)?)))
+    /// The routers of the region, those that are configured and those that they know of.
+    pub(super) fn routers(&self) -> Result<Arc<Routers>, Failure> {
+        let seeds: Vec<_> =
+            self.config.endpoints.router.split(',').map(|url| url.trim().to_owned()).collect();
+        let identity = self.identity.clone();
+        let dial = Box::new(move |url: &str| -> Result<Arc<dyn RouterApi>> {
+            Ok(Arc::new(RouterClient::new(connect(&identity, Service::Router, url)?)))
+        });
+        let routers = Routers::new(&seeds, dial).map_err(|error| Failure::usage(error.to_string()))?;
+        let routers = Arc::new(routers);
+        let watched = routers.clone();
+        self.readiness.depends_on(Service::Router.name(), move || {
+            let routers = watched.clone();
+            async move { routers.slots(SlotsRequest {}).await.map(drop) }
+        });
+        Ok(routers)
     }
 
     /// The storage service of the region.

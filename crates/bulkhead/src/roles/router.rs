@@ -2,28 +2,33 @@ use std::path::Path;
 
 use bulkhead_chassis::Role;
 use bulkhead_chassis::config::RouterLimits;
-use bulkhead_router::RouterSettings;
+use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_rpc::RpcServer;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::node::Node;
 use crate::Failure;
-use crate::compose::start_router;
+use crate::listen::address_of;
 
 /// Runs the router until told to stop.
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let (node, listener) = Node::start(Role::Router, file).await?;
     let region = node.config.region;
     let (storage, auth) = (node.storage()?, node.auth()?);
+    let address = address(&node, &listener)?;
     let router = node
         .with_peers(|| {
-            start_router(
+            RouterService::start(RouterDependencies {
                 region,
-                storage.clone(),
-                auth.clone(),
-                node.clock.clone(),
-                settings(&node.config.router),
-            )
+                store: storage.clone(),
+                auth: auth.clone(),
+                clock: node.clock.clone(),
+                entropy: node.entropy.clone(),
+                address: address.clone(),
+                alone: false,
+                settings: settings(&node.config.router),
+            })
         })
         .await?;
 
@@ -41,6 +46,16 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     .await
 }
 
+/// Where gateways reach this router.
+fn address(node: &Node, listener: &TcpListener) -> Result<String, Failure> {
+    let advertised = &node.config.router.advertise_url;
+    if !advertised.is_empty() {
+        return Ok(advertised.clone());
+    }
+    let scheme = if node.identity.is_insecure() { "http" } else { "https" };
+    Ok(format!("{scheme}://{}", address_of(listener)?))
+}
+
 fn settings(limits: &RouterLimits) -> RouterSettings {
     RouterSettings {
         lanes: limits.lanes,
@@ -50,6 +65,7 @@ fn settings(limits: &RouterLimits) -> RouterSettings {
         cached_senders_max: limits.cached_senders_max,
         flush_interval_ms: limits.flush_interval_ms,
         call_timeout_ms: limits.call_timeout_ms,
+        lease_ms: limits.lease_ms,
         ..RouterSettings::default()
     }
 }

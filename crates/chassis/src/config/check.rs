@@ -25,6 +25,9 @@ const IDLE_LIMIT_MS_MIN: u64 = 90_000;
 /// What argon2id needs at the least (RFC 9106 §3.1: 8 KiB a lane).
 const PASSWORD_MEMORY_KIB_MIN: u32 = 8;
 
+/// Shortest lease of a router, in milliseconds.
+const ROUTER_LEASE_MS_MIN: u64 = 250;
+
 /// One message's rows must fit in one durable write many times over (`WRITE_MUTATIONS_MAX` of the storage port).
 const ROUTER_BATCH_MAX: usize = 1000;
 
@@ -132,7 +135,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
     let homes = check.homes(region, &raw.homes);
     let gateway = check.gateway(role, raw.gateway);
     let auth = check.auth(role, raw.auth.limits);
-    let router = check.router(role, raw.router.limits);
+    let router = check.router(role, raw.router.limits, &raw.router.listen);
     let bus = check.bus(role, region, raw.bus);
     let region_key = check.region_key(role, &raw.storage);
     let engine = check.engine(role, region, &raw.storage.engine, raw.storage.cql);
@@ -311,8 +314,10 @@ impl Check<'_> {
         limits
     }
 
-    fn router(&mut self, role: Role, limits: RouterLimits) -> RouterLimits {
+    fn router(&mut self, role: Role, limits: RouterLimits, listen: &str) -> RouterLimits {
         if role == Role::Router {
+            let listen = listen.parse::<std::net::SocketAddr>();
+            let listens_everywhere = listen.is_ok_and(|address| address.ip().is_unspecified());
             self.all_above_zero(
                 "router",
                 &[
@@ -325,6 +330,13 @@ impl Check<'_> {
                     ("call_timeout_ms", limits.call_timeout_ms),
                 ],
             );
+            if limits.lease_ms < ROUTER_LEASE_MS_MIN {
+                self.problem("router.lease_ms", "must be at least 250");
+            }
+            if limits.advertise_url.is_empty() && listens_everywhere {
+                let wrong = "must be set when router.listen is not one address of this machine";
+                self.problem("router.advertise_url", wrong);
+            }
             if limits.batch_messages_max > ROUTER_BATCH_MAX {
                 self.problem("router.batch_messages_max", "must be at most 1000");
             }

@@ -164,7 +164,7 @@ pub struct AuthLimits {
     pub tokens_cached_max: u64,
 }
 
-/// The numbers of the router's section; units as in the names.
+/// The router's section; units as in the names.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RouterLimits {
     pub lanes: usize,
@@ -174,6 +174,9 @@ pub struct RouterLimits {
     pub cached_senders_max: usize,
     pub flush_interval_ms: u64,
     pub call_timeout_ms: u64,
+    /// Empty when gateways reach it at its listen address.
+    pub advertise_url: String,
+    pub lease_ms: u64,
 }
 
 /// Where the region key comes from.

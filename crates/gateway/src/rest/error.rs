@@ -218,7 +218,7 @@ fn row(kind: ErrorKind) -> Row {
         AttachmentExpired => (404, "file_expired", "FileExpiredException", None, None),
         NotFound => (404, "service_resource_not_found", "ServiceResourceNotFoundException", None, None),
         Unimplemented => (501, "not_implemented", "NotImplementedException", None, None),
-        Unavailable => (503, "service_unavailable", "ServiceUnavailableException", None, None),
+        NotOwner | Unavailable => (503, "service_unavailable", "ServiceUnavailableException", None, None),
         Timeout => (504, "gateway_timeout", "GatewayTimeoutException", None, None),
         Internal => (500, "internal_server_error", "InternalServerErrorException", None, None),
     }

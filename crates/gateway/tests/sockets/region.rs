@@ -76,6 +76,9 @@ impl Region {
             store,
             auth: auth.clone(),
             clock: clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(3)),
+            address: String::new(),
+            alone: true,
             settings: RouterSettings::default(),
         })
         .await

@@ -51,7 +51,11 @@ pub fn login_refusal(error: &Error) -> LoginRefusal<'_> {
         | ErrorKind::AttachmentExpired
         | ErrorKind::NotFound
         | ErrorKind::Unimplemented => (Fail, error.message()),
-        ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Internal => {
+        ErrorKind::Conflict
+        | ErrorKind::NotOwner
+        | ErrorKind::Unavailable
+        | ErrorKind::Timeout
+        | ErrorKind::Internal => {
             return LoginRefusal::ComeBack;
         }
     };
@@ -94,6 +98,7 @@ pub fn send_refusal(error: &Error) -> RefusedSend<'_> {
         | ErrorKind::AttachmentExpired
         | ErrorKind::NotFound
         | ErrorKind::Unimplemented
+        | ErrorKind::NotOwner
         | ErrorKind::Unavailable
         | ErrorKind::Timeout
         | ErrorKind::Internal => (Fail, error.message()),

@@ -232,14 +232,34 @@ pub struct Cursor {
     #[prost(uint64, tag = "2")]
     pub incoming: u64,
 }
-/// Table `routers`: who gives ids, and up to which instant.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Sequencer {
+/// Table `routers`: one row for each router process, under its id.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RouterMember {
+    /// Rises with each renewal of the lease. Whoever sees it stand still for as long as a lease may declare the router gone.
     #[prost(uint64, tag = "1")]
-    pub epoch: u64,
-    /// No id of a later millisecond has been given; the next owner starts above it.
+    pub beat: u64,
+    /// No id of a later millisecond has been given by this router; who takes slots from it starts above it.
     #[prost(uint64, tag = "2")]
     pub ceiling_ms: u64,
+    /// Where the region's gateways reach it.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+    /// It has left or was declared gone, gives no id any more and acknowledges nothing.
+    #[prost(bool, tag = "4")]
+    pub gone: bool,
+}
+/// Table `slots`: who owns a range of slots.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SlotRange {
+    /// The id of a router; empty for nobody.
+    #[prost(string, tag = "1")]
+    pub owner: ::prost::alloc::string::String,
+    /// Rises with every change of the owner.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// No id of the range is of a later millisecond, but for those of its present owner.
+    #[prost(uint64, tag = "3")]
+    pub floor_ms: u64,
 }
 /// Table `attachments`, under an empty clustering key: a file that was uploaded whole.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

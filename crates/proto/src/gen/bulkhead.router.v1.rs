@@ -723,6 +723,26 @@ pub struct Member {
     #[prost(uint64, tag = "3")]
     pub joined_ms: u64,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SlotsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SlotMap {
+    /// The routers that live.
+    #[prost(message, repeated, tag = "1")]
+    pub routers: ::prost::alloc::vec::Vec<RouterAddress>,
+    /// For each range of slots, in order, the place of its owner in `routers`; one past the end for nobody.
+    #[prost(uint32, repeated, tag = "2")]
+    pub owners: ::prost::alloc::vec::Vec<u32>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RouterAddress {
+    /// Names one run of a router process.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Empty when it listens to nobody.
+    #[prost(string, tag = "2")]
+    pub url: ::prost::alloc::string::String,
+}
 /// StatisticsBody.operation of MSYNC, plus the ends that are no kick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1486,6 +1506,28 @@ pub mod router_client {
                 .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Member"));
             self.inner.unary(req, path, codec).await
         }
+        /// Which router owns which slots, as this router knows it.
+        pub async fn slots(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SlotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::SlotMap>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.router.v1.Router/Slots",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Slots"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1630,6 +1672,11 @@ pub mod router_server {
             &self,
             request: tonic::Request<super::MemberRequest>,
         ) -> std::result::Result<tonic::Response<super::Member>, tonic::Status>;
+        /// Which router owns which slots, as this router knows it.
+        async fn slots(
+            &self,
+            request: tonic::Request<super::SlotsRequest>,
+        ) -> std::result::Result<tonic::Response<super::SlotMap>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct RouterServer<T> {
@@ -2877,6 +2924,49 @@ pub mod router_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = MemberSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.router.v1.Router/Slots" => {
+                    #[allow(non_camel_case_types)]
+                    struct SlotsSvc<T: Router>(pub Arc<T>);
+                    impl<T: Router> tonic::server::UnaryService<super::SlotsRequest>
+                    for SlotsSvc<T> {
+                        type Response = super::SlotMap;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SlotsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Router>::slots(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SlotsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bulkhead_model::{AppUuid, Channel, ChannelKind};
+use bulkhead_model::{AppUuid, Channel, ChannelKind, slot_of};
 use bulkhead_proto::router::{Queue, QueueKind};
 use bulkhead_store::{RowKey, Scope, Table, tables};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -34,6 +34,10 @@ impl ChannelRef {
     /// The channel key as text.
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.0[APP_BYTES..]).unwrap_or_default()
+    }
+
+    pub(crate) fn slot(&self) -> u16 {
+        slot_of(self.app(), self.text())
     }
 
     pub(crate) fn is_room(&self) -> bool {

@@ -106,6 +106,12 @@ impl Rosters {
         }
     }
 
+    pub(crate) fn remove_where(&mut self, gone: impl Fn(&ChannelRef) -> bool) {
+        self.old.retain(|key, _| !gone(key));
+        self.young.retain(|key, _| !gone(key));
+        self.young_weight = self.young.values().map(|roster| roster.weight()).sum();
+    }
+
     pub(crate) fn clear(&mut self) {
         self.young.clear();
         self.old.clear();

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bulkhead_model::{AppUuid, Channel, Error, ErrorKind, Result, slot_of, username_is_legal};
+use bulkhead_model::{AppUuid, Channel, Error, ErrorKind, Result, username_is_legal};
 use bulkhead_proto::router::{
     Actor, ChangeOwnerRequest, ChannelInfo, ChannelRequest, CreateChannelRequest, JoinRequest, Joined,
     MemberRequest, MembersChanged, MembersRequest, Queue, UpdateChannelRequest,
@@ -28,6 +28,9 @@ const QUESTIONS_AT_ONCE: usize = 32;
 /// How often a made id may turn out to be taken.
 const ID_ATTEMPTS_MAX: usize = 8;
 
+/// Ids that are made to find one of a slot that this router owns.
+const FRESH_IDS_MAX: usize = 1024;
+
 /// 2020-01-01T00:00:00Z, as in message ids.
 const EPOCH_MS: u64 = 1_577_836_800_000;
 
@@ -50,8 +53,11 @@ pub(crate) async fn create(
     users.extend(request.members.iter().cloned());
     expect_users(core, app, &users).await?;
     for attempt in 1.. {
-        let id = if request.id.is_empty() { fresh_id(core.sequencer.now_ms()) } else { request.id.clone() };
-        let key = key_of(app, &Queue { name: id, kind: request.kind })?;
+        let key = if request.id.is_empty() {
+            fresh_key(core, app, request.kind)?
+        } else {
+            key_of(app, &Queue { name: request.id.clone(), kind: request.kind })?
+        };
         expect_room_for(core, app, &users).await?;
         let creation = Creation {
             owner: request.owner.clone(),
@@ -170,7 +176,10 @@ pub(crate) async fn forget_user(core: &Core, queues: &Queues, app: AppUuid, user
     for key in read::channel_keys_of_user(core, app, user).await? {
         let owned = read::record_of(core, &key).await?.is_some_and(|record| record.owner == user);
         let change = if owned { Change::Destroy } else { Change::Expel { user: user.to_owned() } };
-        submit(core, queues, key, None, change).await.or_else(ignore_gone)?;
+        // Every router does this with the channels that it owns.
+        if core.ownership.owns(key.slot()) {
+            submit(core, queues, key, None, change).await.or_else(ignore_gone)?;
+        }
     }
     Ok(())
 }
@@ -183,13 +192,14 @@ pub(crate) fn enqueue(
     actor: Option<Actor>,
     change: Change,
 ) -> Result<oneshot::Receiver<Result<Changed>>> {
-    let slot = slot_of(key.app(), key.text());
+    let slot = key.slot();
+    core.ownership.check(slot)?;
     let (answer, answered) = oneshot::channel();
     let work = Work::Change(Box::new(ChangeJob { key, slot, actor, change, answer }));
     match queues.of(core.lane_number(slot)).try_send(work) {
         Ok(()) => Ok(answered),
         Err(mpsc::error::TrySendError::Full(_)) => Err(ErrorKind::RateLimited.into()),
-        Err(mpsc::error::TrySendError::Closed(_)) => Err(ErrorKind::Unavailable.into()),
+        Err(mpsc::error::TrySendError::Closed(_)) => Err(ErrorKind::NotOwner.into()),
     }
 }
 
@@ -268,6 +278,17 @@ async fn expect_room_for(core: &Core, app: AppUuid, users: &[String]) -> Result<
 
 fn ignore_gone(error: Error) -> Result<Changed> {
     if error.kind() == ErrorKind::ChannelNotFound { Ok(Changed::default()) } else { Err(error) }
+}
+
+/// A new name whose channel is this router's. `NotOwner` while it owns too little to find one.
+fn fresh_key(core: &Core, app: AppUuid, kind: i32) -> Result<ChannelRef> {
+    for _ in 0..FRESH_IDS_MAX {
+        let key = key_of(app, &Queue { name: fresh_id(core.sequencer.now_ms()), kind })?;
+        if core.ownership.owns(key.slot()) {
+            return Ok(key);
+        }
+    }
+    Err(ErrorKind::NotOwner.into())
 }
 
 /// A decimal number of 15 digits that rises with time, like the ids that the field's services make. Whether it is taken

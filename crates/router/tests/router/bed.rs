@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +24,9 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 pub(crate) const START_MS: u64 = 1_800_000_000_000;
 pub(crate) const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+/// Every router has random numbers of its own.
+static SEED: AtomicU64 = AtomicU64::new(100);
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,6 +77,9 @@ impl Store for SwitchedStore {
     }
 
     async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
+        if self.writes().await == Writes::Refuse {
+            return Err(ErrorKind::Unavailable.into());
+        }
         self.engine.compare_and_set(key, expected, value).await
     }
 
@@ -86,7 +93,7 @@ impl Store for SwitchedStore {
 }
 
 /// Keeps what the router delivers.
-pub(crate) struct Sink(mpsc::UnboundedSender<GatewayEvent>);
+pub(crate) struct Sink(pub(crate) mpsc::UnboundedSender<GatewayEvent>);
 
 impl DeliverySink for Sink {
     fn deliver(&self, events: Vec<GatewayEvent>) {
@@ -157,6 +164,15 @@ impl Bed {
     }
 
     pub(crate) async fn start_with(settings: RouterSettings) -> Self {
+        Self::start_as(settings, true).await
+    }
+
+    /// A region whose router has others beside it, or will have.
+    pub(crate) async fn start_beside(settings: RouterSettings) -> Self {
+        Self::start_as(settings, false).await
+    }
+
+    async fn start_as(settings: RouterSettings, alone: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
         let engine = open(folder.path(), &clock);
@@ -170,23 +186,35 @@ impl Bed {
         );
         let app = make_app(&auth, "chat").await;
         let store = switched(&engine);
-        let router = start_router(&store, &auth, &clock, settings).await;
+        let router = start_router(&store, &auth, &clock, settings, alone).await;
         let events = attach(&router, "gateway").await;
         Self { folder, clock, engine, store, auth, router, settings, app, events }
+    }
+
+    /// What a router that takes this one's place, or fails to, stands on.
+    pub(crate) fn dependencies(&self, settings: RouterSettings) -> RouterDependencies {
+        dependencies(&self.store, &self.auth, &self.clock, settings, true)
+    }
+
+    /// One more router on the same data, behind a switch of its own.
+    pub(crate) async fn another_router(&self) -> (Arc<RouterService>, Arc<SwitchedStore>) {
+        let store = switched(&self.engine);
+        let router = start_router(&store, &self.auth, &self.clock, self.settings, false).await;
+        (router, store)
     }
 
     /// Ends the router as a crash does: nothing that it only had in memory reaches the store. Starts another one.
     pub(crate) async fn crash(&mut self) {
         self.store.set(Writes::Refuse);
         self.store = switched(&self.engine);
-        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings).await;
+        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, true).await;
         self.events = attach(&self.router, "gateway").await;
     }
 
     /// Ends the router in order, opens the folder again and starts another one.
     pub(crate) async fn restart(&mut self) {
         self.router.drain().await;
-        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings).await;
+        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, true).await;
         self.events = attach(&self.router, "gateway").await;
     }
 
@@ -357,16 +385,9 @@ async fn start_router(
     auth: &Arc<dyn AuthApi>,
     clock: &Arc<ManualClock>,
     settings: RouterSettings,
+    alone: bool,
 ) -> Arc<RouterService> {
-    RouterService::start(RouterDependencies {
-        region: Region::Singapore,
-        store: store.clone(),
-        auth: auth.clone(),
-        clock: clock.clone(),
-        settings,
-    })
-    .await
-    .unwrap()
+    RouterService::start(dependencies(store, auth, clock, settings, alone)).await.unwrap()
 }
 
 fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<EmbeddedStore> {
@@ -375,4 +396,23 @@ fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<EmbeddedStore> {
 
 fn switched(engine: &Arc<EmbeddedStore>) -> Arc<SwitchedStore> {
     Arc::new(SwitchedStore { engine: engine.clone(), writes: watch::Sender::new(Writes::Apply) })
+}
+
+fn dependencies(
+    store: &Arc<SwitchedStore>,
+    auth: &Arc<dyn AuthApi>,
+    clock: &Arc<ManualClock>,
+    settings: RouterSettings,
+    alone: bool,
+) -> RouterDependencies {
+    RouterDependencies {
+        region: Region::Singapore,
+        store: store.clone(),
+        auth: auth.clone(),
+        clock: clock.clone(),
+        entropy: Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed))),
+        address: format!("router-{}", SEED.fetch_add(1, Ordering::Relaxed)),
+        alone,
+        settings,
+    }
 }

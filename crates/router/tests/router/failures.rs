@@ -2,7 +2,7 @@
 
 use bulkhead_model::ErrorKind;
 use bulkhead_proto::router::PublishRequest;
-use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
+use bulkhead_router::{RouterService, RouterSettings};
 
 use crate::bed::{Bed, Writes};
 
@@ -112,14 +112,7 @@ async fn settings_outside_their_bounds_are_refused() {
         RouterSettings { batch_messages_max: 1001, ..good },
         RouterSettings { flush_interval_ms: 0, ..good },
     ] {
-        let started = RouterService::start(RouterDependencies {
-            region: bulkhead_model::Region::Singapore,
-            store: bed.store.clone(),
-            auth: bed.auth.clone(),
-            clock: bed.clock.clone(),
-            settings,
-        })
-        .await;
+        let started = RouterService::start(bed.dependencies(settings)).await;
         assert_eq!(started.err().unwrap().kind(), ErrorKind::InvalidArgument);
     }
 }

@@ -12,4 +12,6 @@ mod publish;
 mod resend;
 mod restart;
 mod rooms;
+mod routers;
 mod sessions;
+mod slots;

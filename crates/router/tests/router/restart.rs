@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bulkhead_api::RouterApi;
-use bulkhead_model::{ErrorKind, MessageId, Region};
-use bulkhead_router::{RouterDependencies, RouterService};
+use bulkhead_model::{ErrorKind, MessageId};
+use bulkhead_router::RouterService;
 
 use crate::bed::{Bed, START_MS};
 
@@ -60,17 +60,9 @@ async fn a_jump_of_the_clock_is_covered_before_ids_are_given() {
 async fn a_router_that_was_taken_over_gives_no_more_ids() {
     let bed = Bed::start().await;
     bed.send(bed.text("alice", "bob", "x")).await;
-    let successor = RouterService::start(RouterDependencies {
-        region: Region::Singapore,
-        store: bed.store.clone(),
-        auth: bed.auth.clone(),
-        clock: bed.clock.clone(),
-        settings: bed.settings,
-    })
-    .await
-    .unwrap();
+    let successor = RouterService::start(bed.dependencies(bed.settings)).await.unwrap();
     bed.clock.advance_ms(60_000);
-    assert_eq!(bed.refusal(bed.text("alice", "bob", "x")).await, ErrorKind::Unavailable);
+    assert_eq!(bed.refusal(bed.text("alice", "bob", "x")).await, ErrorKind::NotOwner);
     successor.publish(bed.text("alice", "bob", "x")).wait().await.unwrap();
     assert_eq!(bed.refusal(bed.text("alice", "bob", "x")).await, ErrorKind::Unavailable);
 }
@@ -84,7 +76,7 @@ async fn a_drain_finishes_what_is_queued_and_refuses_what_comes_after() {
     for pending in pending {
         pending.wait().await.unwrap();
     }
-    assert_eq!(bed.refusal(bed.text("alice", "bob", "late")).await, ErrorKind::Unavailable);
+    assert_eq!(bed.refusal(bed.text("alice", "bob", "late")).await, ErrorKind::NotOwner);
     assert_eq!(bed.offline_count("bob").await, 2000);
     assert!(bed.path().exists());
 }

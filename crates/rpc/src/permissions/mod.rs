@@ -88,6 +88,8 @@ pub static CALLS: &[CallRule] = &[
     call("/bulkhead.router.v1.Router/Leave", &[Gateway]),
     call("/bulkhead.router.v1.Router/Members", &[Gateway]),
     call("/bulkhead.router.v1.Router/Member", &[Gateway]),
+    // --- router: placement.
+    call("/bulkhead.router.v1.Router/Slots", &[Gateway, Console]),
     // --- storage: rows; which of them, the table below says. A gateway reaches none.
     call("/bulkhead.storage.v1.Storage/Write", &[Auth, Router]),
     call("/bulkhead.storage.v1.Storage/InsertIfAbsent", &[Auth, Router]),
@@ -123,6 +125,7 @@ pub static TABLES: &[TableRule] = &[
     own(&tables::MEMBERSHIPS, &[Router]),
     own(&tables::HEADS, &[Router]),
     own(&tables::ROUTERS, &[Router]),
+    own(&tables::SLOTS, &[Router]),
     // The storage service's own: others have calls for attachments.
     own(&tables::ATTACHMENTS, &[]),
     own(&tables::ATTACHMENT_ENDS, &[]),

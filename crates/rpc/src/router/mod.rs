@@ -18,7 +18,8 @@ use bulkhead_proto::router::{
     DisconnectRequest, Disconnected, Done, HistoryRequest, JoinRequest, Joined, ListMembersRequest, Member,
     MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered, MessageStatusRequest,
     OfflineCount, OpenSessionRequest, OpenedSession, Page, PresenceList, PresenceRequest, PublishBatch,
-    PublishRequest, PullRequest, SessionRequest, UnreadQueues, UpdateChannelRequest, UserRequest, router_server,
+    PublishRequest, PullRequest, SessionRequest, SlotMap, SlotsRequest, UnreadQueues, UpdateChannelRequest,
+    UserRequest, router_server,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -48,6 +49,7 @@ unary_calls! {
         join = join (JoinRequest) -> Joined;
         members = members (ListMembersRequest) -> MemberPage;
         member = member (MemberRequest) -> Member;
+        slots = slots (SlotsRequest) -> SlotMap;
     }
     done {
         close_session (CloseSessionRequest) -> Done;

@@ -28,6 +28,7 @@ const PLACES: &[Place] = &[
     place("bulkhead-store", 2),
     place("bulkhead-bus", 2),
     // Adapters.
+    place("bulkhead-routers", 3),
     place("bulkhead-rpc", 3),
     place("bulkhead-store-cql", 3),
     place("bulkhead-store-embedded", 3),

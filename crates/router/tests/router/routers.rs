@@ -1,0 +1,130 @@
+//! Several routers, called as a gateway calls them: as one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulkhead_api::RouterApi;
+use bulkhead_model::ErrorKind;
+use bulkhead_proto::router::{PublishRequest, SlotsRequest};
+use bulkhead_router::{RouterService, RouterSettings};
+use bulkhead_routers::Routers;
+use parking_lot::Mutex;
+
+use crate::bed::{Bed, Sink, Writes};
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Routers by their address.
+#[derive(Clone, Default)]
+struct Network(Arc<Mutex<HashMap<String, Arc<RouterService>>>>);
+
+impl Network {
+    /// Makes a router reachable; answers its address.
+    async fn add(&self, router: &Arc<RouterService>) -> String {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let known = self.0.lock().keys().cloned().collect::<Vec<_>>();
+                let map = router.slots(SlotsRequest {}).await.unwrap_or_default();
+                if let Some(new) = map.routers.iter().find(|address| !known.contains(&address.url)) {
+                    return new.url.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let url = waited.await.expect("the router knows of itself");
+        self.0.lock().insert(url.clone(), router.clone());
+        url
+    }
+
+    fn routers(&self, seed: &str) -> Routers {
+        let network = self.clone();
+        let dial = move |url: &str| -> bulkhead_model::Result<Arc<dyn RouterApi>> {
+            let router = network.0.lock().get(url).cloned();
+            Ok(router.ok_or_else(|| ErrorKind::Unavailable.with("no router there"))?)
+        };
+        Routers::new(&[seed.to_owned()], Box::new(dial)).unwrap()
+    }
+}
+
+fn numbered(bed: &Bed, to: &str, client_id: u64) -> PublishRequest {
+    PublishRequest { from_device: "web_1".into(), client_id, ..bed.text("alice", to, "x") }
+}
+
+fn settings() -> RouterSettings {
+    RouterSettings { lease_ms: 400, ..RouterSettings::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_notices_nothing_of_routers_that_come_and_go() {
+    let bed = Arc::new(Bed::start_beside(settings()).await);
+    let network = Network::default();
+    let seed = network.add(&bed.router).await;
+    let routers = Arc::new(network.routers(&seed));
+    let senders = [("bob", 1000), ("carol", 2000), ("dave", 3000)].map(|(to, first)| {
+        let (bed, routers) = (bed.clone(), routers.clone());
+        tokio::spawn(async move {
+            let mut ids = Vec::new();
+            for client_id in first..first + 500 {
+                // Three at a time, as a client that does not wait for each answer.
+                let pending = [0, 1000, 2000]
+                    .map(|step| routers.publish(numbered(&bed, to, client_id * 10_000 + step)));
+                for pending in pending {
+                    let sent =
+                        tokio::time::timeout(PATIENCE, pending.wait()).await.expect("in time").unwrap();
+                    ids.push(sent.id);
+                }
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+            (to, ids)
+        })
+    });
+    let (second, second_store) = bed.another_router().await;
+    network.add(&second).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let (third, _) = bed.another_router().await;
+    network.add(&third).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    // One leaves in order, another one falls silent.
+    third.drain().await;
+    second_store.set(Writes::Refuse);
+    for sender in senders {
+        let (to, ids) = sender.await.unwrap();
+        assert!(ids.is_sorted_by(|one, next| one < next), "in the order in which they were sent");
+        let mut history = bed.history_all(bed.history("alice", to, 50)).await;
+        history.reverse();
+        assert_eq!(history, ids);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_are_at_one_router_and_cursors_at_the_owner() {
+    let bed = Bed::start_beside(settings()).await;
+    let network = Network::default();
+    let seed = network.add(&bed.router).await;
+    let (second, _) = bed.another_router().await;
+    network.add(&second).await;
+    let routers = network.routers(&seed);
+    let (sender, _events) = tokio::sync::mpsc::unbounded_channel();
+    routers.attach("gateway-9", Arc::new(Sink(sender))).await.unwrap();
+    let login = bulkhead_proto::router::OpenSessionRequest {
+        gateway: "gateway-9".into(),
+        ..bed.login("bob", "web_2")
+    };
+    routers.open_session(login).await.unwrap();
+    assert_eq!(routers.devices(bed.user("bob")).await.unwrap().devices.len(), 1);
+    for from in ["alice", "carol", "dave"] {
+        let sent = routers.publish(bed.text(from, "bob", "x")).wait().await.unwrap();
+        let positions =
+            vec![bulkhead_proto::router::QueuePosition { queue: Some(crate::bed::queue(from)), id: sent.id }];
+        let session = Some(bed.session("bob", "web_2"));
+        routers.confirm(bulkhead_proto::router::ConfirmRequest { session, positions }).await.unwrap();
+    }
+    let emptied = tokio::time::timeout(PATIENCE, async {
+        while routers.offline_count(bed.user("bob")).await.unwrap().messages > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    emptied.await.expect("the owners write what was proven");
+}
