@@ -27,6 +27,7 @@ const ENVIRONMENT = Object.fromEntries(
 export class Region {
   #folder;
   #processes = [];
+  #hasAuthority = false;
 
   // Starts a region with the app demo/chat and further ones (`ORG/APP`).
   static async start(...apps) {
@@ -101,15 +102,36 @@ export class Region {
       router: `[router]\nlisten = "127.0.0.1:${router}"\n`,
       gateway: `[gateway]\nlisten = "127.0.0.1:${this.port}"\n`,
     };
+    await this.#makeAuthority();
     for (const [role, own] of Object.entries(settings)) {
+      const identity = await this.#certify(role);
       const file = join(this.#folder, `${role}.toml`);
       const others = Object.entries(endpoints)
         .filter(([name]) => name !== role)
-        .map(([name, port]) => `[endpoints.${name}]\nurl = "http://127.0.0.1:${port}"\nregion = "${this.name}"\n`);
-      await writeFile(file, `region = "${this.name}"\n\n${own}\n${others.join('\n')}`);
+        .map(([name, port]) => `[endpoints.${name}]\nurl = "https://127.0.0.1:${port}"\nregion = "${this.name}"\n`);
+      await writeFile(file, `region = "${this.name}"\n\n${own}\n${identity}\n${others.join('\n')}`);
       this.#spawn(role, [role, '--config', file]);
     }
     await this.#serves();
+  }
+
+  // The region's own authority, as an operator makes it.
+  async #makeAuthority() {
+    if (!this.#hasAuthority) await this.#ca('init');
+    this.#hasAuthority = true;
+  }
+
+  // A certificate for the role, and the section of its configuration that names it.
+  async #certify(role) {
+    const out = join(this.#folder, 'certificates');
+    await this.#ca('issue', '--service', role, '--out', out, '--replace');
+    return `[identity]\nca_file = "${out}/ca.pem"\n` +
+      `certificate_file = "${out}/${role}.pem"\nkey_file = "${out}/${role}.key"\n`;
+  }
+
+  async #ca(...command) {
+    const authority = ['--region', this.name, '--dir', join(this.#folder, 'ca')];
+    await promisify(execFile)(BINARY, ['admin', 'ca', ...command, ...authority], { env: ENVIRONMENT });
   }
 
   #serveAt(restUrl, wsUrl) {
