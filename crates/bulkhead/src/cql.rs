@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_chassis::config::{CqlConfig, PasswordSource};
+use bulkhead_chassis::residency::{DialledAddress, DialledSource};
 use bulkhead_chassis::{StartError, read_private, tls};
 use bulkhead_model::Region;
-use bulkhead_store_cql::{CqlSettings, Credentials, OpenError};
+use bulkhead_store_cql::{CqlSettings, CqlStore, Credentials, OpenError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -27,6 +28,21 @@ pub(crate) fn settings(region: Region, config: CqlConfig) -> Result<CqlSettings,
         credentials: credentials.transpose()?,
         tls: config.tls_ca_file.as_deref().map(tls_to).transpose()?,
         call_timeout: config.call_timeout,
+    })
+}
+
+/// What the residency report says of the database: its nodes, whose keyspace carries the region's mark.
+pub(crate) fn dialled(region: Region, keyspace: Arc<CqlStore>) -> DialledSource {
+    Box::new(move || {
+        let dialled = keyspace.nodes().into_iter().map(|(address, is_connected)| DialledAddress {
+            service: "database".to_owned(),
+            address: address.to_string(),
+            proven_region: Some(region.name().to_owned()),
+            connected: is_connected.into(),
+            failed: 0,
+            refused: None,
+        });
+        dialled.collect()
     })
 }
 

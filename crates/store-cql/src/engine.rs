@@ -1,6 +1,7 @@
 //! Opening a keyspace, and the port itself.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,16 @@ impl CqlStore {
         });
         let following = tokio::spawn(follow(engine.clone()));
         Ok(Arc::new(Self { engine, call_timeout: settings.call_timeout, following }))
+    }
+
+    /// The database's nodes that this store speaks to, and whether it is connected to each now. Nodes of other data centers are
+    /// not among them.
+    pub fn nodes(&self) -> Vec<(SocketAddr, bool)> {
+        let state = self.engine.client.session().get_cluster_state();
+        let enabled = state.get_nodes_info().iter().filter(|node| node.is_enabled());
+        enabled
+            .map(|node| (SocketAddr::new(node.address.ip(), node.address.port()), node.is_connected()))
+            .collect()
     }
 
     /// The limit of a call, whatever it consists of. What was under way then may still happen, with the timestamps that

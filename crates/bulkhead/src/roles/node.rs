@@ -38,6 +38,8 @@ pub(super) struct Node {
     /// What other services know this process by.
     pub(super) identity: Identity,
     pub(super) readiness: Readiness,
+    /// Where the process's data can go; whatever dials adds itself.
+    pub(super) residency: Residency,
     traces: Traces,
     /// Stops the monitor, last of all.
     _monitor: tokio_util::sync::DropGuard,
@@ -56,7 +58,7 @@ impl Node {
         let residency = residency(role, &config, &identity);
         let monitor_stop = CancellationToken::new();
         if let Some(address) = config.monitor {
-            let monitor = Monitor { readiness: readiness.clone(), metrics, residency };
+            let monitor = Monitor { readiness: readiness.clone(), metrics, residency: residency.clone() };
             let listener = listen(address, "monitor.listen").await?;
             tokio::spawn(monitor.serve(listener, monitor_stop.clone()));
         }
@@ -69,6 +71,7 @@ impl Node {
             stop,
             identity,
             readiness,
+            residency,
             traces,
             _monitor: monitor_stop.drop_guard(),
         };

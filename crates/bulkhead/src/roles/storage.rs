@@ -30,6 +30,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let storage = match node.config.engine.take() {
         Some(EngineConfig::Cql(database)) => {
             let keyspace = keyspace(&node, cql::settings(region, database)?).await?;
+            node.residency.add_source(cql::dialled(region, keyspace.clone()));
             StorageInProcess::on_keyspace(region, keyspace, key, clock.clone(), entropy.clone()).await?
         }
         Some(EngineConfig::Embedded) | None => {

@@ -2,11 +2,13 @@
 //! not fit.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bulkhead_testkit::Cassandra;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Running, run, run_json};
 
@@ -15,7 +17,7 @@ fn configuration(folder: &Path, region: &str, contact_point: &str, keyspace: &st
     let key = folder.join("region.key");
     if !key.exists() {
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key);
-        std::io::Write::write_all(&mut file.unwrap(), "11e45678".repeat(8).as_bytes()).unwrap();
+        file.unwrap().write_all("11e45678".repeat(8).as_bytes()).unwrap();
     }
     let file = folder.join(format!("{region}.toml"));
     let text = format!(
@@ -39,6 +41,16 @@ fn refused(arguments: &[&str], code: i32, words: &[&str]) {
     }
 }
 
+/// What the node at the monitor's address has dialled first.
+fn residency(monitor: SocketAddr) -> Value {
+    let mut stream = TcpStream::connect(monitor).unwrap();
+    write!(stream, "GET /residency HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str::<Value>(body).unwrap()["dialled"][0].clone()
+}
+
 #[test]
 fn a_keyspace_is_made_once_served_and_refused_to_other_regions() {
     let node = Cassandra::shared().unwrap();
@@ -46,6 +58,9 @@ fn a_keyspace_is_made_once_served_and_refused_to_other_regions() {
     let keyspace = node.new_keyspace();
     let file = configuration(folder.path(), "singapore", &node.contact_point(), &keyspace);
     let own = file.to_str().unwrap();
+    let monitor = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = fs::read_to_string(own).unwrap() + &format!("[monitor]\nlisten = \"{monitor}\"\n");
+    fs::write(own, text).unwrap();
 
     refused(
         &["storage", "--config", own],
@@ -58,6 +73,10 @@ fn a_keyspace_is_made_once_served_and_refused_to_other_regions() {
     assert_eq!(run_json(&migrate), migrated(1));
     let storage = Running::start(&["storage", "--config", own]);
     storage.err_line("ready");
+    let dialled = residency(monitor);
+    assert_eq!(dialled["service"], "database");
+    assert_eq!(dialled["address"], node.contact_point());
+    assert_eq!((&dialled["proven_region"], &dialled["connected"]), (&json!("singapore"), &json!(1)));
     assert_eq!(storage.stop().code, 0);
 
     let file = configuration(folder.path(), "frankfurt", &node.contact_point(), &keyspace);
