@@ -20,7 +20,7 @@ pub(crate) struct Fanout<'a> {
 /// Puts a message into the topics of the two users of its direct channel, or into that of its group or room.
 pub(crate) fn deliver(fanout: &mut Fanout<'_>, job: &Job, entry: &Entry) {
     if let Some(key) = &job.many {
-        return fanout.to_channel(key, || to_many(job, entry));
+        return fanout.reach_channel(key, || to_many(job, entry));
     }
     let delivery = |user: &str, queue: &str, previous_id, except_device: &str, only_device: &str| Delivery {
         app: job.request.app.clone(),
@@ -81,7 +81,7 @@ impl<'a> Fanout<'a> {
     }
 
     /// One event for each gateway that has a session of a member.
-    pub(crate) fn to_channel(&mut self, key: &ChannelRef, delivery: impl FnOnce() -> ChannelDelivery) {
+    pub(crate) fn reach_channel(&mut self, key: &ChannelRef, delivery: impl FnOnce() -> ChannelDelivery) {
         let mut gateways = self.sessions.gateways_of_channel(key);
         let Some(last) = gateways.pop() else { return };
         let event = GatewayEvent { event: Some(Event::ChannelDelivery(delivery())) };

@@ -30,7 +30,7 @@ fn conference(id: &str) -> Jid {
 }
 
 impl Client {
-    async fn to_group(&mut self, client_id: u64, id: &str, text: &str) {
+    async fn send_to_group(&mut self, client_id: u64, id: &str, text: &str) {
         self.send_text_as(message_body::Type::Groupchat, client_id, conference(id), text).await;
     }
 
@@ -93,7 +93,7 @@ async fn a_group_s_message_reaches_its_members_and_comes_later_to_those_who_were
     let mut alice = region.client("alice", "webim_1").await;
     let mut alices = region.client("alice", "webim_2").await;
     let mut bob = region.client("bob", "webim_1").await;
-    alice.to_group(7, &id, "hello").await;
+    alice.send_to_group(7, &id, "hello").await;
     let ack = alice.next_sync().await;
     assert_eq!((ack.meta_id, ack.status.unwrap().error_code), (Some(7), Some(0)));
     assert_eq!(bob.text_in(&id).await, "hello");
@@ -113,7 +113,7 @@ async fn a_group_s_message_reaches_its_members_and_comes_later_to_those_who_were
         texts.extend(page.metas.iter().map(text_of));
     }
     assert_eq!(texts, ["hello"]);
-    bob.to_group(8, &id, "again").await;
+    bob.send_to_group(8, &id, "again").await;
     assert_eq!(carol.text_in(&id).await, "again", "and from then on live");
 }
 
@@ -133,12 +133,12 @@ async fn who_is_removed_hears_of_it_and_of_nothing_after_it() {
     let absent = carol.muc().await;
     assert_eq!(absent.operation(), muc_body::Operation::Absence);
     assert_eq!((absent.from.unwrap().name(), absent.muc_member_count), ("bob", Some(2)));
-    carol.to_group(7, &id, "without bob").await;
+    carol.send_to_group(7, &id, "without bob").await;
     carol.next_sync().await;
     carol.text(8, "bob", "direct").await;
     let next = bob.next_sync().await;
     assert_eq!((next.queue.unwrap().name(), text_of(&next.metas[0])), ("carol", "direct".into()));
-    bob.to_group(9, &id, "x").await;
+    bob.send_to_group(9, &id, "x").await;
     assert_eq!(bob.next_sync().await.status.unwrap().reason(), "not in group or chatroom");
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum Change {
     Create(Box<Creation>),
     Destroy,
     Update(Box<ChannelSettings>),
-    ChangeOwner(String),
+    Owner(String),
     Add(Vec<String>),
     Remove(Vec<String>),
     Join {
@@ -89,7 +89,7 @@ pub(crate) fn apply(
             expect_manager(draft, actor)?;
             update(draft, record, settings, actor, ids, steps)
         }
-        Change::ChangeOwner(owner) => {
+        Change::Owner(owner) => {
             expect_owner(draft, actor)?;
             change_owner(draft, record, owner, ids, steps)
         }

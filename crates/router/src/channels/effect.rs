@@ -149,7 +149,7 @@ fn presence(
         ext,
         detail: "",
     };
-    fanout.to_channel(key, || transient(key, id, &event));
+    fanout.reach_channel(key, || transient(key, id, &event));
 }
 
 fn tell(fanout: &mut Fanout<'_>, key: &ChannelRef, app_key: &str, note: Note) {
@@ -169,7 +169,7 @@ fn tell(fanout: &mut Fanout<'_>, key: &ChannelRef, app_key: &str, note: Note) {
     match note.audience {
         Audience::Members { except_user, except_device } => {
             // An exception without a user would be one for everybody.
-            fanout.to_channel(key, || ChannelDelivery {
+            fanout.reach_channel(key, || ChannelDelivery {
                 except_device: if except_user.is_empty() { String::new() } else { except_device },
                 except_user,
                 ..transient(key, note.id, &event)

@@ -103,7 +103,7 @@ pub(crate) async fn change_owner(
     let key = named(&request.app, request.channel.as_ref())?;
     check_actor(request.actor.as_ref())?;
     check_user(&request.owner)?;
-    let change = Change::ChangeOwner(request.owner);
+    let change = Change::Owner(request.owner);
     submit(core, queues, key, request.actor, change).await.map(|changed| changed.info)
 }
 
