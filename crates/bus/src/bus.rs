@@ -49,6 +49,7 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Counts one more holder of each topic. When it answers, frames published from now on arrive here; where a shard is
     /// away, they do from the next gap on. `RateLimited` over [`SUBSCRIPTIONS_MAX`]; then no topic was counted.
+    /// A caller that stops waiting is counted all the same.
     async fn subscribe(&self, topics: Vec<Topic>) -> Result<()>;
 
     /// Counts one holder less of each topic; without a holder its frames no longer arrive once this has answered. A

@@ -54,9 +54,12 @@ impl Wishes {
         })
     }
 
-    /// Before everything that is wanted is subscribed anew: what changed until now is a part of that.
+    /// Before everything that is wanted is subscribed anew: what changed until now is a part of that, and whoever comes
+    /// meanwhile waits for it.
     pub(crate) fn begin(&self) {
-        self.state.lock().changed.clear();
+        let mut state = self.state.lock();
+        state.changed.clear();
+        state.working = true;
     }
 
     /// From now on callers can wait.
