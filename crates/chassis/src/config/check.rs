@@ -8,8 +8,8 @@ use std::time::Duration;
 use bulkhead_model::Region;
 use serde::Deserialize;
 
-use super::engine::RawCql;
 use super::bus::RawBus;
+use super::engine::RawCql;
 use super::identity::RawIdentity;
 use super::objects::RawObjects;
 use super::traces::RawTelemetry;
