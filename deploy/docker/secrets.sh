@@ -18,7 +18,7 @@ for region in "$@"; do
         hash=$(sha256sum "$folder/redis-password" | cut -d ' ' -f 1)
         {
             echo "user default off"
-            echo "user bulkhead on #$hash ~* &* +@all -@admin -@dangerous +info"
+            echo "user bulkhead on #$hash ~bh:* &bh:* -@all +ping +hello +auth +info +get +set +publish +subscribe +unsubscribe +spublish +ssubscribe +sunsubscribe +evalsha +script|load +time +hexists +hlen +hgetall +hset +hdel +pttl +pexpire +cluster|slots"
         } > "$folder/redis-acl"
     fi
     chown -R 65532:65532 "$folder" 2>/dev/null || echo "not root: chown -R 65532:65532 $folder"

@@ -72,7 +72,8 @@ fn install(packages: &[&str]) -> Result<()> {
     program::run(Command::new("apt-get").args(["update", "-qq"]))?;
     let mut command = Command::new("apt-get");
     command.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
-    program::run(command.env("DEBIAN_FRONTEND", "noninteractive"))
+    // Services are for whoever needs them to start: with this run level the packages' scripts do not.
+    program::run(command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"))
 }
 
 #[cfg(test)]

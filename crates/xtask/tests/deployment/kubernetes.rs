@@ -62,10 +62,10 @@ fn no_overlay_names_another_region() {
 
 /// The configuration without the addresses that are told to clients and never called.
 fn without_homes(file: &str) -> String {
-    let (before, rest) = file.split_once("[homes]").unwrap();
+    let (before, rest) = file.split_once("\n[homes]\n").unwrap();
     let after = rest.split_once("\n[").unwrap().1;
     assert_eq!(rest.split_once("\n[").unwrap().0.trim().lines().count(), 2, "[homes] is two addresses");
-    format!("{before}[{after}")
+    format!("{before}\n[{after}")
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod files;
 mod kubernetes;
 mod metrics;
 mod policies;
+mod regions;
 mod strict;
