@@ -115,6 +115,8 @@ async fn the_monitor_says_ready_and_shows_metrics() {
         key.display()
     );
     let (storage, _) = start(folder.path(), "storage", &settings);
+    let report = crate::readiness::until_ready_is(&monitor.to_string(), 200).await;
+    assert_eq!(report["dependencies"], json!({ "database": "ok" }));
     for path in ["healthz", "readyz", "metrics"] {
         let answer = http().get(format!("http://{monitor}/{path}")).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{path}");
