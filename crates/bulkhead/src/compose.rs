@@ -69,6 +69,7 @@ impl RegionInProcess {
             entropy: entropy.clone(),
             address: String::new(),
             alone: true,
+            bus: None,
             settings: RouterSettings::default(),
         });
         let router = router.await?;

@@ -99,6 +99,7 @@ async fn start(
         entropy: Arc::new(SeededEntropy::new(3)),
         address: String::new(),
         alone: true,
+        bus: None,
         settings: RouterSettings::default(),
     };
     let router = RouterService::start(dependencies).await.expect("the router starts");

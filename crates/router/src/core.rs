@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::lane::Lane;
 use crate::sequence::{Sequencer, timely};
 use crate::sessions::Sessions;
+use crate::signals::Others;
 use crate::slots::{Member, Ownership};
 
 /// How far the clocks of two routers may be apart before a new device is given a message twice.
@@ -26,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) directory: Directory,
     pub(crate) sequencer: Arc<Sequencer>,
     pub(crate) ownership: Ownership,
+    /// The other routers of the region.
+    pub(crate) others: Others,
     /// Something has changed about who owns which slots: the steward looks now instead of later.
     pub(crate) look_at_slots: Notify,
     pub(crate) sessions: Sessions,

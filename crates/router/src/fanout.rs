@@ -3,18 +3,27 @@
 
 use std::sync::Arc;
 
+use bulkhead_bus::{Frame, Topic};
 use bulkhead_model::AppUuid;
-use bulkhead_proto::router::{ChannelDelivery, Delivery, GatewayEvent, Queue, gateway_event::Event};
+use bulkhead_proto::router::bus_frame::Signal;
+use bulkhead_proto::router::{
+    ChannelDelivery, Delivery, GatewayEvent, Membership, Queue, gateway_event::Event,
+};
 
 use crate::channels::key::ChannelRef;
+use crate::core::Core;
 use crate::log::Entry;
 use crate::publish::Job;
 use crate::sessions::{Gateway, Sessions};
+use crate::signals::Others;
+use crate::topics::topic_of;
 
 /// The events of one batch, by gateway.
 pub(crate) struct Fanout<'a> {
     sessions: &'a Sessions,
     gateways: Vec<(Arc<Gateway>, Vec<GatewayEvent>)>,
+    /// What the other routers are to be told.
+    outward: Option<(&'a Others, Vec<Frame>)>,
 }
 
 /// Puts a message into the topics of the two users of its direct channel, or into that of its group or room.
@@ -65,40 +74,42 @@ fn to_many(job: &Job, entry: &Entry) -> ChannelDelivery {
 }
 
 impl<'a> Fanout<'a> {
-    pub(crate) fn new(sessions: &'a Sessions) -> Self {
-        Self { sessions, gateways: Vec::new() }
+    /// For this router's gateways and for the other routers.
+    pub(crate) fn new(core: &'a Core) -> Self {
+        let outward = core.others.listen().then(|| (&core.others, Vec::new()));
+        Self { sessions: &core.sessions, gateways: Vec::new(), outward }
     }
 
-    /// Hands every gateway its events.
-    pub(crate) fn send(self) {
+    /// For this router's gateways only: another router has told the others.
+    pub(crate) fn inward(sessions: &'a Sessions) -> Self {
+        Self { sessions, gateways: Vec::new(), outward: None }
+    }
+
+    /// Hands every gateway its events; answers what the other routers are to be told.
+    pub(crate) fn send(self) -> Vec<Frame> {
         for (gateway, events) in self.gateways {
             gateway.sink.deliver(events);
         }
-    }
-
-    pub(crate) fn sessions(&self) -> &'a Sessions {
-        self.sessions
+        self.outward.map(|(_, frames)| frames).unwrap_or_default()
     }
 
     /// One event for each gateway that has a session of a member.
     pub(crate) fn reach_channel(&mut self, key: &ChannelRef, delivery: impl FnOnce() -> ChannelDelivery) {
-        let mut gateways = self.sessions.gateways_of_channel(key);
-        let Some(last) = gateways.pop() else { return };
-        let event = GatewayEvent { event: Some(Event::ChannelDelivery(delivery())) };
-        for gateway in gateways {
-            self.add(gateway, event.clone());
-        }
-        self.add(last, event);
+        let gateways = self.sessions.gateways_of_channel(key);
+        self.put(gateways, || topic_of(key), || Event::ChannelDelivery(delivery()));
     }
 
+    /// One event for each gateway that has a session of the user.
     pub(crate) fn to(&mut self, app: AppUuid, user: &str, delivery: impl FnOnce() -> Delivery) {
-        let mut gateways = self.sessions.gateways_of(app, user);
-        let Some(last) = gateways.pop() else { return };
-        let event = GatewayEvent { event: Some(Event::Delivery(delivery())) };
-        for gateway in gateways {
-            self.add(gateway, event.clone());
-        }
-        self.add(last, event);
+        let gateways = self.sessions.gateways_of(app, user);
+        self.put(gateways, || Some(Topic::user(app, user)), || Event::Delivery(delivery()));
+    }
+
+    /// Who is interested in the channel changes with its members; the gateways of the user learn of it in order.
+    pub(crate) fn note(&mut self, key: &ChannelRef, user: &str, membership: impl FnOnce() -> Membership) {
+        let membership = membership();
+        let gateways = self.sessions.note_membership(key, user, membership.joined);
+        self.put(gateways, || Some(Topic::user(key.app(), user)), || Event::Membership(membership));
     }
 
     pub(crate) fn add(&mut self, gateway: Arc<Gateway>, event: GatewayEvent) {
@@ -106,5 +117,29 @@ impl<'a> Fanout<'a> {
             Some((_, events)) => events.push(event),
             None => self.gateways.push((gateway, vec![event])),
         }
+    }
+
+    /// The event is made once, and only if somebody gets it.
+    fn put(
+        &mut self,
+        mut gateways: Vec<Arc<Gateway>>,
+        topic: impl FnOnce() -> Option<Topic>,
+        event: impl FnOnce() -> Event,
+    ) {
+        let last = gateways.pop();
+        if last.is_none() && self.outward.is_none() {
+            return;
+        }
+        let event = GatewayEvent { event: Some(event()) };
+        if let Some((others, frames)) = &mut self.outward
+            && let Some(topic) = topic()
+        {
+            frames.push(others.frame(topic, Signal::Event(event.clone())));
+        }
+        let Some(last) = last else { return };
+        for gateway in gateways {
+            self.add(gateway, event.clone());
+        }
+        self.add(last, event);
     }
 }

@@ -9,15 +9,24 @@ use parking_lot::Mutex;
 
 use crate::channels::key::ChannelRef;
 use crate::sessions::Gateway;
+use crate::topics::{Holding, Topics};
 
 const PARTS: usize = 64;
 
-type Part = HashMap<ChannelRef, Vec<Interested>>;
+type Part = HashMap<ChannelRef, Channel>;
+
+/// A channel that somebody is interested in.
+struct Channel {
+    gateways: Vec<Interested>,
+    /// The bus brings what happens in it.
+    _topic: Holding,
+}
 
 /// Counts, for each channel, the users of each gateway.
 pub(crate) struct Interests {
     hasher: RandomState,
     parts: Vec<Mutex<Part>>,
+    topics: Topics,
 }
 
 struct Interested {
@@ -26,14 +35,15 @@ struct Interested {
 }
 
 impl Interests {
-    pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new(), parts: (0..PARTS).map(|_| Mutex::default()).collect() }
+    pub(crate) fn new(topics: Topics) -> Self {
+        Self { hasher: RandomState::new(), parts: (0..PARTS).map(|_| Mutex::default()).collect(), topics }
     }
 
     /// One more member at a gateway.
     pub(crate) fn add(&self, channel: &ChannelRef, gateway: &Arc<Gateway>) {
         let mut part = self.part(channel).lock();
-        let interested = part.entry(channel.clone()).or_default();
+        let fresh = || Channel { gateways: Vec::new(), _topic: self.topics.hold_channel(channel) };
+        let interested = &mut part.entry(channel.clone()).or_insert_with(fresh).gateways;
         match interested.iter_mut().find(|known| Arc::ptr_eq(&known.gateway, gateway)) {
             Some(known) => known.users += 1,
             None => interested.push(Interested { gateway: gateway.clone(), users: 1 }),
@@ -43,7 +53,7 @@ impl Interests {
     /// One less.
     pub(crate) fn remove(&self, channel: &ChannelRef, gateway: &Arc<Gateway>) {
         let mut part = self.part(channel).lock();
-        let Some(interested) = part.get_mut(channel) else { return };
+        let Some(interested) = part.get_mut(channel).map(|channel| &mut channel.gateways) else { return };
         if let Some(at) = interested.iter().position(|known| Arc::ptr_eq(&known.gateway, gateway)) {
             interested[at].users -= 1;
             if interested[at].users == 0 {
@@ -57,7 +67,7 @@ impl Interests {
 
     pub(crate) fn gateways_of(&self, channel: &ChannelRef) -> Vec<Arc<Gateway>> {
         let part = self.part(channel).lock();
-        let interested = part.get(channel).map(Vec::as_slice).unwrap_or_default();
+        let interested = part.get(channel).map(|channel| channel.gateways.as_slice()).unwrap_or_default();
         interested.iter().map(|known| known.gateway.clone()).collect()
     }
 
@@ -83,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_gateway_is_interested_as_long_as_one_of_its_users_is_a_member() {
-        let interests = Interests::new();
+        let interests = Interests::new(Topics::none());
         let gateways = [(), ()].map(|()| Arc::new(Gateway { sink: Arc::new(Nowhere) }));
         let group = ChannelRef::new(AppUuid([1; 16]), b"g:1");
         let count = || interests.gateways_of(&group).len();

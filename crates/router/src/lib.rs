@@ -46,11 +46,13 @@ mod sequence;
 mod service;
 mod sessions;
 mod settings;
+mod signals;
 mod slots;
 mod status;
+mod topics;
 mod unread;
 mod work;
 mod worker;
 
-pub use service::{RouterDependencies, RouterService};
+pub use service::{RouterBus, RouterDependencies, RouterService};
 pub use settings::RouterSettings;

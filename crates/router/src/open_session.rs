@@ -3,9 +3,13 @@
 
 use std::collections::HashMap;
 
+use bulkhead_bus::Topic;
 use bulkhead_model::{AppUuid, ErrorKind, MessageId, Result};
 use bulkhead_proto::records::{Cursor, Device};
-use bulkhead_proto::router::{OpenSessionRequest, OpenedSession, SessionRequest, UnreadQueues};
+use bulkhead_proto::router::bus_frame::Signal;
+use bulkhead_proto::router::{
+    OpenSessionRequest, OpenedSession, SessionOpened, SessionRequest, UnreadQueues,
+};
 use bulkhead_store::RowKey;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -31,7 +35,19 @@ const TEXT_BYTES_MAX: usize = 1024;
 
 pub(crate) async fn open_session(core: &Core, request: OpenSessionRequest) -> Result<OpenedSession> {
     let app = check(&request)?;
-    core.sessions.open(app, &request)?;
+    let opened_ms = core.sequencer.now_ms();
+    core.sessions.open(app, &request, opened_ms)?;
+    if core.others.listen() {
+        let opened = SessionOpened {
+            app: request.app.clone(),
+            user: request.user.clone(),
+            device: request.device.clone(),
+            session: request.session,
+            opened_ms,
+        };
+        let topic = Topic::user(app, &request.user);
+        core.others.tell(vec![core.others.frame(topic, Signal::Opened(opened))]).await;
+    }
     let opened = catch_up(core, app, &request).await;
     if opened.is_err() {
         core.sessions.close(app, &request.user, request.session, true);
@@ -61,6 +77,7 @@ async fn catch_up(core: &Core, app: AppUuid, request: &OpenSessionRequest) -> Re
     // From here on messages of the user's groups reach the session; what was before is read now.
     let channels = memberships.iter().map(|(key, _)| key.clone()).collect();
     core.sessions.know_channels(app, &request.user, request.session, channels);
+    core.sessions.listening().await;
     let conversations = unread::conversations_among(core, app, &request.user, memberships).await?;
     match record.into_iter().next().flatten() {
         Some(record) => welcome_back(core, app, request, decode(Some(record))?, &conversations).await,

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
+use bulkhead_bus::{Bus, BusReceiver};
 use bulkhead_model::{AppUuid, Clock, Entropy, ErrorKind, Region, Result};
 use bulkhead_proto::router::{
     ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
@@ -28,7 +29,9 @@ use crate::lane::Lane;
 use crate::sequence::Sequencer;
 use crate::sessions::Sessions;
 use crate::settings::LEASE_MS_MIN;
+use crate::signals::{self, Others};
 use crate::slots::{self, Lease, Ownership, Steward};
+use crate::topics::Topics;
 use crate::work::Queues;
 use crate::worker::Worker;
 use crate::{confirm, forget_user, history, open_session, publish, pull, status};
@@ -52,7 +55,15 @@ pub struct RouterDependencies {
     /// No other router of this region can be running, whatever the store says: the store belongs to this process. It then
     /// owns every slot at once and needs no lease.
     pub alone: bool,
+    /// How the routers of the region reach each other; `None` when there is one.
+    pub bus: Option<RouterBus>,
     pub settings: RouterSettings,
+}
+
+/// A bus and what it brings.
+pub struct RouterBus {
+    pub bus: Arc<dyn Bus>,
+    pub events: BusReceiver,
 }
 
 /// The router of a region. See the crate's documentation.
@@ -68,7 +79,7 @@ impl RouterService {
     /// Joins the region's routers and starts the lanes. It owns every slot when it is alone; otherwise it gets its share
     /// within a lease or two. `InvalidArgument` for settings outside their bounds; what the store answers.
     pub async fn start(dependencies: RouterDependencies) -> Result<Arc<Self>> {
-        let RouterDependencies { region, store, auth, clock, entropy, address, alone, settings } =
+        let RouterDependencies { region, store, auth, clock, entropy, address, alone, bus, settings } =
             dependencies;
         check(&settings)?;
         let call_timeout = Duration::from_millis(settings.call_timeout_ms);
@@ -76,13 +87,18 @@ impl RouterService {
         let member = slots::Member::new(store.clone(), call_timeout, lease, address);
         let lane = || Arc::new(Lane::new(settings.cached_conversations_max, settings.cached_members_max));
         let departures = Arc::new(Departures::new(Duration::from_millis(settings.room_grace_ms)));
+        let topics = bus.as_ref().map_or_else(Topics::none, |parts| Topics::start(parts.bus.clone()));
         let core = Arc::new(Core {
             store,
             directory: Directory::new(auth, region, call_timeout),
             sequencer: Sequencer::new(member, clock),
             ownership: Ownership::new(),
             look_at_slots: Notify::new(),
-            sessions: Sessions::new(departures.clone()),
+            others: Others::new(
+                bus.as_ref().map(|parts| parts.bus.clone()),
+                format!("{:016x}", entropy.next_u64()),
+            ),
+            sessions: Sessions::new(departures.clone(), topics),
             departures,
             dedup: Dedup::new(settings.cached_senders_max),
             lanes: (0..settings.lanes).map(|_| lane()).collect(),
@@ -98,6 +114,9 @@ impl RouterService {
         }
         let queues = Queues::new(queues);
         tokio::spawn(depart::run(core.clone(), queues.clone(), stop.clone()));
+        if let Some(RouterBus { bus, events }) = bus {
+            tokio::spawn(signals::listen(core.clone(), queues.clone(), bus, events, stop.clone()));
+        }
         let steward = Steward::join(core.clone(), entropy, alone).await?;
         let stop_steward = CancellationToken::new();
         let steward = tokio::spawn(steward.run(stop_steward.clone()));

@@ -6,10 +6,12 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bulkhead_api::DeliverySink;
+use bulkhead_bus::{SlotSet, Topic};
 use bulkhead_model::limits::DEVICES_PER_PLATFORM_MAX;
 use bulkhead_model::{AppUuid, ErrorKind, Result};
 use bulkhead_proto::router::{
-    GatewayEvent, Kick, KickReason, Memberships, OnlineDevice, OpenSessionRequest, gateway_event::Event,
+    GatewayEvent, Kick, KickReason, Memberships, OnlineDevice, OpenSessionRequest, Recount, SessionOpened,
+    gateway_event::Event,
 };
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +20,7 @@ use crate::channels::depart::Departures;
 use crate::channels::key::ChannelRef;
 use crate::interest::Interests;
 use crate::person::Person;
+use crate::topics::{Holding, Topics};
 
 const PARTS: usize = 64;
 
@@ -37,6 +40,9 @@ pub(crate) struct Session {
     platform: String,
     name: String,
     uuid: String,
+    opened_ms: u64,
+    /// The bus brings what is for the user.
+    _topic: Holding,
 }
 
 type Part = HashMap<(AppUuid, String), Person>;
@@ -48,16 +54,18 @@ pub(crate) struct Sessions {
     parts: Vec<Mutex<Part>>,
     interests: Interests,
     departures: Arc<Departures>,
+    topics: Topics,
 }
 
 impl Sessions {
-    pub(crate) fn new(departures: Arc<Departures>) -> Self {
+    pub(crate) fn new(departures: Arc<Departures>, topics: Topics) -> Self {
         Self {
             gateways: RwLock::default(),
             hasher: RandomState::new(),
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
-            interests: Interests::new(),
+            interests: Interests::new(topics.clone()),
             departures,
+            topics,
         }
     }
 
@@ -87,7 +95,7 @@ impl Sessions {
     }
 
     /// Registers a session. The sessions that it replaces or forces out are gone from here and are told.
-    pub(crate) fn open(&self, app: AppUuid, request: &OpenSessionRequest) -> Result<()> {
+    pub(crate) fn open(&self, app: AppUuid, request: &OpenSessionRequest, opened_ms: u64) -> Result<()> {
         let unattached = || ErrorKind::Unavailable.with("the gateway is not attached");
         // Held until the session is in, so that a gateway that detaches meanwhile cannot leave it behind.
         let gateways = self.gateways.read();
@@ -99,6 +107,8 @@ impl Sessions {
             platform: request.platform.clone(),
             name: request.device_name.clone(),
             uuid: request.device_uuid.clone(),
+            opened_ms,
+            _topic: self.topics.hold_user(app, &request.user),
         };
         let mut gone = Vec::new();
         let user = (app, request.user.clone());
@@ -199,6 +209,38 @@ impl Sessions {
         let gone = self.take(app, user, false, |session| device.is_empty() || session.device == device);
         gone.iter().for_each(|session| kick(app, user, session, reason, ""));
         gone.len()
+    }
+
+    /// Returns when the bus brings everything that those who are here are to get.
+    pub(crate) async fn listening(&self) {
+        self.topics.settled().await;
+    }
+
+    /// A device has a newer session at another router.
+    pub(crate) fn replace(&self, opened: &SessionOpened) {
+        let Ok(app) = AppUuid::from_slice(&opened.app) else { return };
+        let newer = (opened.opened_ms, opened.session);
+        let gone = self.take(app, &opened.user, false, |session| {
+            session.device == opened.device && (session.opened_ms, session.number) < newer
+        });
+        gone.iter().for_each(|session| kick(app, &opened.user, session, KickReason::Unspecified, ""));
+    }
+
+    /// Names everybody who may have missed something in these slots.
+    pub(crate) fn recount(&self, slots: &SlotSet, mut tell: impl FnMut(Arc<Gateway>, GatewayEvent)) {
+        for part in &self.parts {
+            for ((app, user), person) in &*part.lock() {
+                let channels = person.channels().into_iter().flatten();
+                let mut of_many = channels.map(ChannelRef::slot);
+                if slots.contains(Topic::user(*app, user).slot()) || of_many.any(|slot| slots.contains(slot))
+                {
+                    let recount = Recount { app: Bytes::copy_from_slice(&app.0), user: user.clone() };
+                    for gateway in person.gateways() {
+                        tell(gateway, GatewayEvent { event: Some(Event::Recount(recount.clone())) });
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn is_online(&self, app: AppUuid, user: &str) -> bool {

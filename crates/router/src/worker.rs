@@ -247,7 +247,7 @@ impl Worker {
             batch.finish(state, outcome.is_ok());
         });
         match &outcome {
-            Ok(()) => self.complete(written),
+            Ok(()) => self.complete(written).await,
             Err(error) => {
                 tracing::error!(messages = written.len(), %error, "a batch could not be written");
                 written.into_iter().for_each(|written| written.fail(error.clone()));
@@ -271,13 +271,13 @@ impl Worker {
         if lease.has_held_since(generation) { Ok(()) } else { Err(lease_lost()) }
     }
 
-    fn complete(&self, written: Vec<Written>) {
+    async fn complete(&self, written: Vec<Written>) {
         if written.is_empty() {
             return;
         }
         metrics::counter!("bulkhead_router_published_total").increment(written.len() as u64);
         metrics::histogram!("bulkhead_router_batch_messages").record(written.len() as f64);
-        let mut fanout = Fanout::new(&self.core.sessions);
+        let mut fanout = Fanout::new(&self.core);
         let mut steps = Steps::default();
         // Whoever joins is a member to the gateways before they are answered.
         let mut changed = Vec::new();
@@ -295,10 +295,11 @@ impl Worker {
             }
         }
         steps.flush(&mut fanout);
-        fanout.send();
+        let frames = fanout.send();
         for (answer, changed) in changed {
             let _ = answer.send(Ok(changed));
         }
+        self.core.others.tell(frames).await;
     }
 }
 

@@ -13,7 +13,8 @@ use bulkhead_proto::router::SlotsRequest;
 use bulkhead_routers::Routers;
 use bulkhead_rpc::identity::ServiceName;
 use bulkhead_rpc::{
-    AttachmentClient, AuthClient, Identity, Peer, RouterClient, RpcServer, Service, StorageClient, connect,
+    AttachmentClient, AuthClient, BusKeysClient, Identity, Peer, RouterClient, RpcServer, Service,
+    StorageClient, connect,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -104,6 +105,11 @@ impl Node {
     /// The storage service of the region.
     pub(super) fn storage(&self) -> Result<Arc<StorageClient>, Failure> {
         Ok(Arc::new(StorageClient::new(self.peer(Service::Storage, &self.config.endpoints.storage)?)))
+    }
+
+    /// The keys of the bus, which storage hands to routers.
+    pub(super) fn bus_keys(&self) -> Result<Arc<BusKeysClient>, Failure> {
+        Ok(Arc::new(BusKeysClient::new(self.peer(Service::Storage, &self.config.endpoints.storage)?)))
     }
 
     /// The attachments of the region, which storage keeps.

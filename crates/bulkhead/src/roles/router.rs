@@ -1,14 +1,20 @@
 use std::path::Path;
+use std::sync::Arc;
 
+use bulkhead_bus::BusKeys;
+use bulkhead_bus_redis::{DialledShard, RedisSettings};
 use bulkhead_chassis::Role;
 use bulkhead_chassis::config::RouterLimits;
-use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
+use bulkhead_chassis::residency::DialledAddress;
+use bulkhead_model::Result;
+use bulkhead_router::{RouterBus, RouterDependencies, RouterService, RouterSettings};
 use bulkhead_rpc::RpcServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::node::Node;
 use crate::Failure;
+use crate::bus::{redis_bus, redis_settings};
 use crate::listen::address_of;
 
 /// Runs the router until told to stop.
@@ -17,9 +23,16 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let region = node.config.region;
     let (storage, auth) = (node.storage()?, node.auth()?);
     let address = address(&node, &listener)?;
+    let bus_config = node.config.bus.as_ref();
+    let redis = bus_config.map(|config| redis_settings(region, config)).transpose()?.flatten();
+    let keys = node.bus_keys()?;
     let router = node
-        .with_peers(|| {
-            RouterService::start(RouterDependencies {
+        .with_peers(|| async {
+            let bus = match redis.clone() {
+                Some(redis) => Some(open_bus(&node, redis, keys.clone()).await?),
+                None => None,
+            };
+            let router = RouterService::start(RouterDependencies {
                 region,
                 store: storage.clone(),
                 auth: auth.clone(),
@@ -27,8 +40,10 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
                 entropy: node.entropy.clone(),
                 address: address.clone(),
                 alone: false,
+                bus,
                 settings: settings(&node.config.router),
-            })
+            });
+            router.await
         })
         .await?;
 
@@ -44,6 +59,27 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         let _ = serving.await;
     })
     .await
+}
+
+async fn open_bus(node: &Node, redis: RedisSettings, keys: Arc<dyn BusKeys>) -> Result<RouterBus> {
+    let limits = node.config.bus.as_ref().map(|config| &config.limits);
+    let bounds = limits.map_or((0, 0), |limits| (limits.receiver_frames_max, limits.receiver_bytes_max));
+    let opened = redis_bus(redis, keys, node.clock.clone(), node.entropy.clone(), bounds).await?;
+    if let Some(redis) = opened.redis {
+        node.residency.add_source(Box::new(move || redis.dialled().into_iter().map(dialled).collect()));
+    }
+    Ok(RouterBus { bus: opened.bus, events: opened.events })
+}
+
+fn dialled(shard: DialledShard) -> DialledAddress {
+    DialledAddress {
+        service: "redis".to_owned(),
+        address: shard.address,
+        proven_region: shard.proven_region,
+        connected: shard.connected,
+        failed: shard.failed,
+        refused: shard.refused.then(|| "other_region".to_owned()),
+    }
 }
 
 /// Where gateways reach this router.

@@ -4,7 +4,9 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bulkhead_proto::router::gateway_event::Event as RouterEvent;
-use bulkhead_proto::router::{ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships};
+use bulkhead_proto::router::{
+    ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships, Recount,
+};
 use parking_lot::RwLock;
 
 use super::channels::{ChannelKey, Channels, channel_key};
@@ -77,6 +79,7 @@ impl Hub {
                 Some(RouterEvent::ChannelDelivery(delivery)) => self.deliver_to_channel(delivery),
                 Some(RouterEvent::Membership(membership)) => self.note(membership),
                 Some(RouterEvent::Memberships(all)) => self.note_all(all),
+                Some(RouterEvent::Recount(recount)) => self.recount(&recount),
                 None => {}
             }
         }
@@ -125,6 +128,15 @@ impl Hub {
         let key = key_of(&all.app, &all.user);
         if let Some(person) = self.part(&key).write().get_mut(key.as_slice()) {
             person.set(channels, &self.channels);
+        }
+    }
+
+    fn recount(&self, recount: &Recount) {
+        let key = key_of(&recount.app, &recount.user);
+        let part = self.part(&key).read();
+        let Some(person) = part.get(key.as_slice()) else { return };
+        for session in person.sessions() {
+            session.outbox.lose();
         }
     }
 
@@ -253,6 +265,19 @@ mod tests {
             hub.deliver(vec![event]);
             assert_eq!(sessions.each_ref().map(waiting), expected);
         }
+    }
+
+    #[test]
+    fn who_may_have_missed_something_is_told_on_every_device() {
+        let hub = Arc::new(Hub::new(1000));
+        let sessions = [("alice", "a"), ("alice", "b"), ("bob", "a")];
+        let sessions = sessions.map(|(user, device)| hub.register(&APP, user, device, 1));
+        let recount = Recount { app: Bytes::copy_from_slice(&APP), user: "alice".into() };
+        hub.deliver(vec![GatewayEvent { event: Some(RouterEvent::Recount(recount)) }]);
+        let lost = |session: &Registration| {
+            session.handle().outbox.take(&Context::from_waker(Waker::noop())).overflowed
+        };
+        assert_eq!(sessions.each_ref().map(lost), [true, true, false]);
     }
 
     #[test]

@@ -58,6 +58,12 @@ impl Outbox {
         self.socket.wake();
     }
 
+    /// Messages were lost before they came here: the session finds out which, as after an overflow.
+    pub(super) fn lose(&self) {
+        self.waiting.lock().overflowed = true;
+        self.socket.wake();
+    }
+
     /// The end of a session always fits.
     pub(super) fn kick(&self, operation: Operation, detail: &str) {
         self.waiting.lock().events.push_back(Event::Kick { operation, detail: detail.into() });

@@ -79,6 +79,7 @@ impl Region {
             entropy: Arc::new(SeededEntropy::new(3)),
             address: String::new(),
             alone: true,
+            bus: None,
             settings: RouterSettings::default(),
         })
         .await

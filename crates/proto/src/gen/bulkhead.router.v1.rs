@@ -13,7 +13,7 @@ pub struct GatewayEvents {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GatewayEvent {
-    #[prost(oneof = "gateway_event::Event", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "gateway_event::Event", tags = "1, 2, 3, 4, 5, 6")]
     pub event: ::core::option::Option<gateway_event::Event>,
 }
 /// Nested message and enum types in `GatewayEvent`.
@@ -30,7 +30,17 @@ pub mod gateway_event {
         Membership(super::Membership),
         #[prost(message, tag = "5")]
         Memberships(super::Memberships),
+        #[prost(message, tag = "6")]
+        Recount(super::Recount),
     }
+}
+/// Deliveries for a user's sessions may have been lost: they ask which queues lack messages.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recount {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
 }
 /// One message for the sessions of one user on one gateway.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -743,6 +753,56 @@ pub struct RouterAddress {
     #[prost(string, tag = "2")]
     pub url: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BusFrame {
+    /// The run of the router that sent it, which has told its own gateways already.
+    #[prost(string, tag = "1")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(oneof = "bus_frame::Signal", tags = "2, 3, 4, 5")]
+    pub signal: ::core::option::Option<bus_frame::Signal>,
+}
+/// Nested message and enum types in `BusFrame`.
+pub mod bus_frame {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Signal {
+        /// For the sessions of the topic's user or of the channel's members.
+        #[prost(message, tag = "2")]
+        Event(super::GatewayEvent),
+        #[prost(message, tag = "3")]
+        Opened(super::SessionOpened),
+        /// For whichever router owns the room: a user's last session has ended.
+        #[prost(message, tag = "4")]
+        RoomLeft(super::RoomLeft),
+        /// Slots have changed hands.
+        #[prost(message, tag = "5")]
+        SlotsChanged(super::SlotsChanged),
+    }
+}
+/// A device has a new session: an older one of it is over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionOpened {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub device: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub session: u64,
+    #[prost(uint64, tag = "5")]
+    pub opened_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoomLeft {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub room: ::core::option::Option<Queue>,
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SlotsChanged {}
 /// StatisticsBody.operation of MSYNC, plus the ends that are no kick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

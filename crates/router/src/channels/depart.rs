@@ -105,6 +105,10 @@ pub(crate) async fn run(core: Arc<Core>, queues: Queues, stop: CancellationToken
             for room in rooms {
                 let change = Change::Expel { user: user.clone() };
                 // Nobody waits for the answer: a room that is gone meanwhile is left too.
+                if !core.ownership.owns(room.slot()) {
+                    core.others.tell_room_left(&room, &user).await;
+                    continue;
+                }
                 if submit::enqueue(&core, &queues, room.clone(), None, change).is_err() {
                     let again = Departure { app, user: user.clone(), rooms: vec![room] };
                     core.departures.put(Instant::now() + PAUSE, again);

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_proto::router::{
-    ChannelDelivery, ChannelInfo, Delivery, GatewayEvent, MemberChange, Membership, gateway_event::Event,
-};
+use bulkhead_proto::router::{ChannelDelivery, ChannelInfo, Delivery, MemberChange, Membership};
 
 use super::event::{MucEvent, Operation};
 use super::key::ChannelRef;
@@ -199,15 +197,11 @@ fn transient(key: &ChannelRef, id: u64, event: &MucEvent<'_>) -> ChannelDelivery
     }
 }
 
-/// Who is interested in the channel changes with its members; the gateways of the user learn of it in order.
 fn note(fanout: &mut Fanout<'_>, key: &ChannelRef, user: &str, joined: bool) {
-    for gateway in fanout.sessions().note_membership(key, user, joined) {
-        let membership = Membership {
-            app: key.app().0.to_vec().into(),
-            user: user.to_owned(),
-            channel: Some(key.queue()),
-            joined,
-        };
-        fanout.add(gateway, GatewayEvent { event: Some(Event::Membership(membership)) });
-    }
+    fanout.note(key, user, || Membership {
+        app: key.app().0.to_vec().into(),
+        user: user.to_owned(),
+        channel: Some(key.queue()),
+        joined,
+    });
 }

@@ -254,6 +254,7 @@ impl Steward {
                 tracing::warn!(%error, "a range of slots could not be given away");
             }
         }
+        core.others.tell_slots_changed().await;
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
 use bulkhead_auth::{AuthService, AuthSettings};
+use bulkhead_bus::{LocalHub, queue as bus_queue};
 use bulkhead_model::{ErrorKind, ManualClock, Region, Result, SeededEntropy};
 use bulkhead_proto::auth::{CreateAppRequest, NewUser, RegisterUsersRequest};
 use bulkhead_proto::records::{ContentKind, MessageKind};
@@ -16,7 +17,7 @@ use bulkhead_proto::router::{
     OpenSessionRequest, OpenedSession, Page, PublishRequest, Published, PullRequest, Queue, QueuePosition,
     SessionRequest, UserRequest, gateway_event::Event,
 };
-use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
+use bulkhead_router::{RouterBus, RouterDependencies, RouterService, RouterSettings};
 use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store};
 use bulkhead_store_embedded::EmbeddedStore;
 use bytes::Bytes;
@@ -150,6 +151,8 @@ pub(crate) struct Bed {
     folder: tempfile::TempDir,
     pub(crate) clock: Arc<ManualClock>,
     engine: Arc<EmbeddedStore>,
+    /// How routers reach each other; `None` in a region with one.
+    hub: Option<Arc<LocalHub>>,
     pub(crate) store: Arc<SwitchedStore>,
     pub(crate) auth: Arc<dyn AuthApi>,
     pub(crate) router: Arc<RouterService>,
@@ -186,20 +189,21 @@ impl Bed {
         );
         let app = make_app(&auth, "chat").await;
         let store = switched(&engine);
-        let router = start_router(&store, &auth, &clock, settings, alone).await;
+        let hub = (!alone).then(LocalHub::new);
+        let router = start_router(&store, &auth, &clock, settings, hub.as_ref()).await;
         let events = attach(&router, "gateway").await;
-        Self { folder, clock, engine, store, auth, router, settings, app, events }
+        Self { folder, clock, engine, hub, store, auth, router, settings, app, events }
     }
 
     /// What a router that takes this one's place, or fails to, stands on.
     pub(crate) fn dependencies(&self, settings: RouterSettings) -> RouterDependencies {
-        dependencies(&self.store, &self.auth, &self.clock, settings, true)
+        dependencies(&self.store, &self.auth, &self.clock, settings, None)
     }
 
     /// One more router on the same data, behind a switch of its own.
     pub(crate) async fn another_router(&self) -> (Arc<RouterService>, Arc<SwitchedStore>) {
         let store = switched(&self.engine);
-        let router = start_router(&store, &self.auth, &self.clock, self.settings, false).await;
+        let router = start_router(&store, &self.auth, &self.clock, self.settings, self.hub.as_ref()).await;
         (router, store)
     }
 
@@ -207,14 +211,14 @@ impl Bed {
     pub(crate) async fn crash(&mut self) {
         self.store.set(Writes::Refuse);
         self.store = switched(&self.engine);
-        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, true).await;
+        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, None).await;
         self.events = attach(&self.router, "gateway").await;
     }
 
     /// Ends the router in order, opens the folder again and starts another one.
     pub(crate) async fn restart(&mut self) {
         self.router.drain().await;
-        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, true).await;
+        self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, None).await;
         self.events = attach(&self.router, "gateway").await;
     }
 
@@ -385,9 +389,9 @@ async fn start_router(
     auth: &Arc<dyn AuthApi>,
     clock: &Arc<ManualClock>,
     settings: RouterSettings,
-    alone: bool,
+    hub: Option<&Arc<LocalHub>>,
 ) -> Arc<RouterService> {
-    RouterService::start(dependencies(store, auth, clock, settings, alone)).await.unwrap()
+    RouterService::start(dependencies(store, auth, clock, settings, hub)).await.unwrap()
 }
 
 fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<EmbeddedStore> {
@@ -403,7 +407,7 @@ fn dependencies(
     auth: &Arc<dyn AuthApi>,
     clock: &Arc<ManualClock>,
     settings: RouterSettings,
-    alone: bool,
+    hub: Option<&Arc<LocalHub>>,
 ) -> RouterDependencies {
     RouterDependencies {
         region: Region::Singapore,
@@ -412,7 +416,13 @@ fn dependencies(
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed))),
         address: format!("router-{}", SEED.fetch_add(1, Ordering::Relaxed)),
-        alone,
+        alone: hub.is_none(),
+        bus: hub.map(join_bus),
         settings,
     }
+}
+
+fn join_bus(hub: &Arc<LocalHub>) -> RouterBus {
+    let (sink, events) = bus_queue(10_000, 10_000_000);
+    RouterBus { bus: hub.attach(sink), events }
 }

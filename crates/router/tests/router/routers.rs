@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bulkhead_api::RouterApi;
 use bulkhead_model::ErrorKind;
-use bulkhead_proto::router::{PublishRequest, SlotsRequest};
+use bulkhead_proto::router::{OpenSessionRequest, PublishRequest, SlotsRequest};
 use bulkhead_router::{RouterService, RouterSettings};
 use bulkhead_routers::Routers;
 use parking_lot::Mutex;
 
-use crate::bed::{Bed, Sink, Writes};
+use crate::bed::{Bed, Events, Sink, Writes, attach};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -98,6 +98,72 @@ async fn a_caller_notices_nothing_of_routers_that_come_and_go() {
     }
 }
 
+/// Two routers that both own slots, and what the second's gateway gets.
+async fn two(bed: &Bed) -> (Arc<RouterService>, Events) {
+    let (second, _) = bed.another_router().await;
+    let settled = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let map = second.slots(SlotsRequest {}).await.unwrap_or_default();
+            if [0, 1].iter().all(|place| map.owners.iter().filter(|owner| *owner == place).count() == 32) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    settled.await.expect("both have their share");
+    let events = attach(&second, "gateway").await;
+    (second, events)
+}
+
+/// Publishes at whichever of the two owns the channel.
+async fn publish(routers: [&Arc<RouterService>; 2], request: PublishRequest) -> u64 {
+    for router in routers {
+        match router.publish(request.clone()).wait().await {
+            Ok(published) => return published.id,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotOwner),
+        }
+    }
+    panic!("nobody owns it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_reaches_sessions_at_other_routers_once_and_in_order() {
+    let bed = Bed::start_beside(settings()).await;
+    let (second, events) = two(&bed).await;
+    second.open_session(bed.login("bob", "web_2")).await.unwrap();
+    bed.open("alice", "web_1").await;
+    let mut sent = Vec::new();
+    for number in 0..50 {
+        let from = ["alice", "carol", "dave"][number % 3];
+        sent.push(publish([&bed.router, &second], bed.text(from, "bob", "x")).await);
+    }
+    let mut got = Vec::new();
+    for _ in 0..sent.len() {
+        got.push(events.delivery().await.id);
+    }
+    for one_in_three in 0..3 {
+        let of_one = |ids: &[u64]| {
+            let wanted: Vec<u64> = sent.iter().skip(one_in_three).step_by(3).copied().collect();
+            ids.iter().filter(|id| wanted.contains(id)).copied().collect::<Vec<_>>()
+        };
+        assert_eq!(of_one(&got), of_one(&sent), "each channel in its order, each message once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_comes_back_at_another_router_ends_its_old_session() {
+    let bed = Bed::start_beside(settings()).await;
+    let (second, _events) = two(&bed).await;
+    bed.open("bob", "web_2").await;
+    bed.clock.advance_ms(5);
+    let again = OpenSessionRequest { session: 99, ..bed.login("bob", "web_2") };
+    second.open_session(again).await.unwrap();
+    let kick = bed.events.kick().await;
+    assert_eq!((kick.user.as_str(), kick.device.as_str()), ("bob", "web_2"));
+    assert!(bed.router.devices(bed.user("bob")).await.unwrap().devices.is_empty());
+    assert_eq!(second.devices(bed.user("bob")).await.unwrap().devices.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_are_at_one_router_and_cursors_at_the_owner() {
     let bed = Bed::start_beside(settings()).await;
@@ -108,10 +174,7 @@ async fn sessions_are_at_one_router_and_cursors_at_the_owner() {
     let routers = network.routers(&seed);
     let (sender, _events) = tokio::sync::mpsc::unbounded_channel();
     routers.attach("gateway-9", Arc::new(Sink(sender))).await.unwrap();
-    let login = bulkhead_proto::router::OpenSessionRequest {
-        gateway: "gateway-9".into(),
-        ..bed.login("bob", "web_2")
-    };
+    let login = OpenSessionRequest { gateway: "gateway-9".into(), ..bed.login("bob", "web_2") };
     routers.open_session(login).await.unwrap();
     assert_eq!(routers.devices(bed.user("bob")).await.unwrap().devices.len(), 1);
     for from in ["alice", "carol", "dave"] {

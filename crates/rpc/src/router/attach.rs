@@ -119,7 +119,7 @@ fn event_bytes(event: &GatewayEvent) -> usize {
         Some(gateway_event::Event::Delivery(delivery)) => FIXED + delivery.meta.len(),
         Some(gateway_event::Event::ChannelDelivery(delivery)) => FIXED + delivery.meta.len(),
         Some(gateway_event::Event::Memberships(all)) => FIXED + all.channels.len() * CHANNEL,
-        Some(gateway_event::Event::Membership(_)) => FIXED,
+        Some(gateway_event::Event::Membership(_) | gateway_event::Event::Recount(_)) => FIXED,
         Some(gateway_event::Event::Kick(kick)) => FIXED + kick.detail.len(),
         None => FIXED,
     }
