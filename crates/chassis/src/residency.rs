@@ -59,6 +59,23 @@ impl Residency {
         self.sources.lock().push(source);
     }
 
+    /// Adds addresses of an engine that has proven, by the mark that was read there, that it is of the process's own region.
+    /// Only the connection that read the mark is counted; further ones are the engine's own.
+    pub fn add_marked(&self, engine: &str, addresses: &[String]) {
+        let marked: Vec<_> = addresses
+            .iter()
+            .map(|address| DialledAddress {
+                service: engine.to_owned(),
+                address: address.clone(),
+                proven_region: Some(self.fixed.region.clone()),
+                connected: 1,
+                failed: 0,
+                refused: None,
+            })
+            .collect();
+        self.add_source(Box::new(move || marked.clone()));
+    }
+
     /// The report at this instant.
     pub fn report(&self) -> ResidencyReport {
         let mut report = ResidencyReport::clone(&self.fixed);
@@ -178,6 +195,9 @@ mod tests {
         let residency = Residency::new(report());
         residency.add_source(Box::new(|| vec![dialled(Some("singapore")), dialled(None)]));
         assert_eq!(residency.report().dialled.len(), 2);
+        assert!(residency.report().findings().is_empty());
+        residency.add_marked("object store", &["https://objects".to_owned()]);
+        assert_eq!(residency.report().dialled[2].address, "https://objects");
         assert!(residency.report().findings().is_empty());
         residency.add_source(Box::new(|| vec![dialled(Some("frankfurt"))]));
         assert_eq!(residency.report().findings(), ["auth at 10.0.0.1:7101 has proven another region"]);

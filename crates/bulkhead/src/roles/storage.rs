@@ -37,7 +37,12 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
             StorageInProcess::open(region, &node.config.data_dir, key, clock.clone(), entropy.clone()).await?
         }
     };
+    let bucket_at = match &objects.place {
+        ObjectsPlace::Folder(_) => None,
+        ObjectsPlace::S3 { endpoint, .. } => Some(endpoint.clone()),
+    };
     let attachments = storage.start_attachments(settings(objects)?, clock, entropy).await?;
+    node.residency.add_marked("object store", bucket_at.as_slice());
 
     let store = storage.store.clone();
     node.readiness.depends_on("database", move || {

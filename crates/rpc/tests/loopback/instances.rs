@@ -97,3 +97,17 @@ async fn an_instance_of_another_region_is_never_part_of_them() {
     one.stop().await;
     foreign.stop().await;
 }
+
+#[tokio::test]
+async fn a_name_leads_to_whichever_of_its_addresses_answers() {
+    let own = Authority::new();
+    let one = instance(&own.identity(Service::Auth), "127.0.0.1:0", 1).await;
+    let url = format!("https://localhost:{}", one.address.port());
+    let client = AuthClient::new(connect(&own.identity(Service::Gateway), Service::Auth, &url).unwrap());
+    assert_eq!(client.find_app(FindAppRequest::default()).await.unwrap().version, 1);
+    let unknown =
+        connect(&own.identity(Service::Gateway), Service::Auth, "https://nowhere.invalid:1").unwrap();
+    let error = AuthClient::new(unknown).find_app(FindAppRequest::default()).await.unwrap_err();
+    assert_eq!(error, ErrorKind::Unavailable.into());
+    one.stop().await;
+}
