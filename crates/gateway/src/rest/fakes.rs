@@ -9,16 +9,19 @@ use bulkhead_model::{AppUuid, ErrorKind, ManualClock, Region, Result, SeededEntr
 use bulkhead_proto::auth::*;
 use bulkhead_proto::records::{App, User};
 use bulkhead_proto::router::{
-    self, CloseSessionRequest, ConfirmRequest, DeviceList, DisconnectRequest, Disconnected, HistoryRequest,
-    MessageDelivered, MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession, Page,
-    PageMessage, PresenceList, PresenceRequest, PublishRequest, Published, PullRequest, SessionRequest,
-    UnreadQueues,
+    self, ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
+    ChannelsOfUserRequest, CloseSessionRequest, ConfirmRequest, CreateChannelRequest, DeviceList,
+    DisconnectRequest, Disconnected, HistoryRequest, JoinRequest, Joined, ListMembersRequest, Member,
+    MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered, MessageStatusRequest,
+    OfflineCount, OpenSessionRequest, OpenedSession, Page, PageMessage, PresenceList, PresenceRequest,
+    PublishRequest, Published, PullRequest, SessionRequest, UnreadQueues, UpdateChannelRequest,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::call::{Call, CallParts, read_query};
 use super::fake_attachments::FakeAttachments;
+use super::fake_channels::{Asked, FakeChannels};
 use crate::{Dependencies, Gateway, GatewaySettings};
 
 pub(super) const NOW_MS: u64 = 1_800_000_000_000;
@@ -246,6 +249,7 @@ pub(super) struct FakeRouter {
     pub(super) disconnected: Mutex<Vec<(String, String, i32)>>,
     pub(super) forgotten: Mutex<Vec<String>>,
     pub(super) histories: Mutex<Vec<HistoryRequest>>,
+    pub(super) channels: FakeChannels,
 }
 
 #[async_trait]
@@ -312,5 +316,45 @@ impl RouterApi for FakeRouter {
     async fn forget_user(&self, request: router::UserRequest) -> Result<()> {
         self.forgotten.lock().push(request.user);
         Ok(())
+    }
+    async fn create_channel(&self, request: CreateChannelRequest) -> Result<ChannelInfo> {
+        self.channels.answer_info(Asked::Create(request))
+    }
+    async fn destroy_channel(&self, request: ChannelRequest) -> Result<()> {
+        self.channels.answer_info(Asked::Destroy(request)).map(|_| ())
+    }
+    async fn update_channel(&self, request: UpdateChannelRequest) -> Result<ChannelInfo> {
+        self.channels.answer_info(Asked::Update(request))
+    }
+    async fn change_owner(&self, request: ChangeOwnerRequest) -> Result<ChannelInfo> {
+        self.channels.answer_info(Asked::Owner(request))
+    }
+    async fn channel(&self, request: ChannelRequest) -> Result<ChannelInfo> {
+        self.channels.answer_info(Asked::Find(request))
+    }
+    async fn channels_of_app(&self, request: ChannelsOfAppRequest) -> Result<ChannelPage> {
+        self.channels.answer_page(Asked::OfApp(request))
+    }
+    async fn channels_of_user(&self, request: ChannelsOfUserRequest) -> Result<ChannelPage> {
+        self.channels.answer_page(Asked::OfUser(request))
+    }
+    async fn add_members(&self, request: MembersRequest) -> Result<MembersChanged> {
+        self.channels.answer_changes(&request.users.clone(), Asked::Add(request))
+    }
+    async fn remove_members(&self, request: MembersRequest) -> Result<MembersChanged> {
+        self.channels.answer_changes(&request.users.clone(), Asked::Remove(request))
+    }
+    async fn join(&self, request: JoinRequest) -> Result<Joined> {
+        let info = self.channels.answer_info(Asked::Join(request))?;
+        Ok(Joined { channel: Some(info), already: false })
+    }
+    async fn leave(&self, request: MemberRequest) -> Result<()> {
+        self.channels.answer_info(Asked::Leave(request)).map(|_| ())
+    }
+    async fn members(&self, request: ListMembersRequest) -> Result<MemberPage> {
+        self.channels.answer_members(request)
+    }
+    async fn member(&self, request: MemberRequest) -> Result<Member> {
+        self.channels.answer_member(request)
     }
 }

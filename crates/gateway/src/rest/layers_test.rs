@@ -78,7 +78,7 @@ async fn every_layer_refuses_in_json() {
         ("PATCH", "/demo/chat/users", 405, "method_not_allowed"),
         ("PUT", "/healthz", 405, "method_not_allowed"),
         ("GET", "/demo/panics/users", 500, "internal_server_error"),
-        ("POST", "/demo/chat/messages/chatgroups", 501, "not_implemented"),
+        ("POST", "/demo/chat/messages/broadcast", 501, "not_implemented"),
         ("GET", "/easemob/server.json", 501, "not_implemented"),
     ] {
         let answered = stack.raw(method, uri, "").await;
@@ -437,8 +437,8 @@ async fn a_message_enters_at_the_router_once_for_each_target() {
     assert_eq!(words.body["data"], json!({"bob": "success"}));
     let ids = stack.call("POST", "/messages?useMsgId=true", Some(APP_TOKEN), legacy).await;
     assert_eq!(ids.body["data"], json!({"bob": "4"}));
-    let groups = json!({"target_type": "chatgroups", "target": ["1"], "msg": {"type": "txt", "msg": "hi"}});
-    assert_eq!(stack.call("POST", "/messages", Some(APP_TOKEN), groups).await.status, 501);
+    let others = json!({"target_type": "stars", "target": ["1"], "msg": {"type": "txt", "msg": "hi"}});
+    assert_eq!(stack.call("POST", "/messages", Some(APP_TOKEN), others).await.status, 400);
     let failed = json!({"to": ["nobody"], "type": "txt", "body": {"msg": "hi"}});
     assert_eq!(stack.call("POST", "/messages/users", Some(APP_TOKEN), failed).await.status, 404);
 }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use bulkhead_model::limits::{MESSAGE_BYTES_MAX, SEND_TARGETS_MAX};
 use bulkhead_model::{ErrorKind, USERNAME_BYTES_MAX, fold_username, username_is_legal};
 use bulkhead_msync::proto::{Jid, MessageBody, message_body};
-use bulkhead_proto::records::ContentKind;
+use bulkhead_proto::records::{ContentKind, MessageKind};
+use bulkhead_proto::router::QueueKind;
 use bytes::Bytes;
 use http::StatusCode;
 use prost::Message;
@@ -27,9 +28,67 @@ const ROAM_IGNORE_USERS_MAX: usize = 20;
 /// Who a message is from when the request does not say (features.md §3.4).
 const DEFAULT_SENDER: &str = "admin";
 
-/// A checked request to send one message to several users.
+/// Most groups and rooms of one message, and most members of one that it may be for alone (features.md §3.4).
+const GROUPS_MAX: usize = 3;
+const ROOMS_MAX: usize = 10;
+const ONLY_USERS_MAX: usize = 20;
+
+/// What the targets of a message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    Users,
+    Groups,
+    Rooms,
+}
+
+impl Audience {
+    /// What the older form calls it in `target_type`.
+    pub(super) fn of_target_type(target_type: Option<&str>) -> Option<Self> {
+        match target_type? {
+            "users" => Some(Self::Users),
+            "chatgroups" => Some(Self::Groups),
+            "chatrooms" => Some(Self::Rooms),
+            _ => None,
+        }
+    }
+
+    pub(super) fn queue_kind(self) -> QueueKind {
+        match self {
+            Self::Users => QueueKind::Direct,
+            Self::Groups => QueueKind::Group,
+            Self::Rooms => QueueKind::Room,
+        }
+    }
+
+    pub(super) fn message_kind(self) -> MessageKind {
+        match self {
+            Self::Users => MessageKind::Chat,
+            Self::Groups => MessageKind::Groupchat,
+            Self::Rooms => MessageKind::Chatroom,
+        }
+    }
+
+    fn body_type(self) -> message_body::Type {
+        match self {
+            Self::Users => message_body::Type::Chat,
+            Self::Groups => message_body::Type::Groupchat,
+            Self::Rooms => message_body::Type::Chatroom,
+        }
+    }
+
+    fn targets_max(self) -> usize {
+        match self {
+            Self::Users => SEND_TARGETS_MAX,
+            Self::Groups => GROUPS_MAX,
+            Self::Rooms => ROOMS_MAX,
+        }
+    }
+}
+
+/// A checked request to send one message to several users, groups or rooms.
 #[derive(Debug)]
 pub(super) struct SendRequest {
+    pub(super) audience: Audience,
     pub(super) from: String,
     /// In the order given, each once.
     pub(super) to: Vec<String>,
@@ -37,27 +96,49 @@ pub(super) struct SendRequest {
     pub(super) online_only: bool,
     pub(super) sync_devices: bool,
     pub(super) history_hidden_for: Vec<String>,
+    /// Of a group or room: only these members get it; empty for all.
+    pub(super) only_users: Vec<String>,
     /// The encoded MessageBody without its receiver.
     payload: Vec<u8>,
 }
 
 impl SendRequest {
-    /// Reads POST `/messages/users`: `type` and `body` side by side, targets in `to`.
-    pub(super) fn read(request: &Value) -> Result<Self, RestError> {
+    /// Reads POST `/messages/users` and its kin: `type` and `body` side by side, targets in `to`.
+    pub(super) fn read(audience: Audience, request: &Value) -> Result<Self, RestError> {
         let fields = request.as_object().ok_or_else(invalid_body)?;
         let body = fields.get("body").and_then(Value::as_object).filter(|body| !body.is_empty());
-        Self::build(fields, targets(fields.get("to"))?, fields.get("type"), body)
+        Self::build(audience, fields, targets(audience, fields.get("to"))?, fields.get("type"), body)
+    }
+
+    /// Reads the same for some members of one group or room, who are named in `users`.
+    pub(super) fn read_for_some(audience: Audience, request: &Value) -> Result<Self, RestError> {
+        let mut read = Self::read(audience, request)?;
+        if read.to.len() > 1 {
+            return Err(refused("params to's size can't exceed limit 1"));
+        }
+        let empty = || refused("param users can't be empty");
+        let users = request.get("users").and_then(Value::as_array).filter(|users| !users.is_empty());
+        let users = users.ok_or_else(empty)?;
+        if users.len() > ONLY_USERS_MAX {
+            return Err(refused(format!("params users's size can't exceed limit {ONLY_USERS_MAX}")));
+        }
+        read.only_users = user_names(users, empty)?;
+        Ok(read)
     }
 
     /// Reads the older POST `/messages`: type and body fields together in `msg`, targets in `target`.
     pub(super) fn read_legacy(request: &Value) -> Result<Self, RestError> {
         let fields = request.as_object().ok_or_else(invalid_body)?;
+        let audience = Audience::of_target_type(fields.get("target_type").and_then(Value::as_str));
+        let audience = audience
+            .ok_or_else(|| RestError::illegal("Target_type can only be users/chatgroups/chatrooms"))?;
         let body = fields.get("msg").and_then(Value::as_object).filter(|body| !body.is_empty());
         let kind = body.and_then(|body| body.get("type"));
-        Self::build(fields, targets(fields.get("target"))?, kind, body)
+        Self::build(audience, fields, targets(audience, fields.get("target"))?, kind, body)
     }
 
     fn build(
+        audience: Audience,
         fields: &Map<String, Value>,
         to: Vec<String>,
         kind: Option<&Value>,
@@ -79,7 +160,7 @@ impl SendRequest {
             return Err(ErrorKind::TooLarge.into());
         }
         let payload = MessageBody {
-            r#type: Some(message_body::Type::Chat.into()),
+            r#type: Some(audience.body_type().into()),
             from: Some(name_only(&from)),
             contents: vec![content],
             ext: ext.map(key_values).unwrap_or_default(),
@@ -87,12 +168,14 @@ impl SendRequest {
         }
         .encode_to_vec();
         Ok(Self {
+            audience,
             from,
             to,
             content: kind,
             online_only: online_only(fields.get("routetype"))?,
             sync_devices: flag(fields.get("sync_device"), "sync_device")?,
             history_hidden_for: ignored(fields.get("roam_ignore_users"))?,
+            only_users: Vec::new(),
             payload,
         })
     }
@@ -129,11 +212,12 @@ fn sender(from: Option<&Value>) -> Result<String, RestError> {
     if username_is_legal(&name) { Ok(name) } else { Err(illegal_name(&name)) }
 }
 
-fn targets(to: Option<&Value>) -> Result<Vec<String>, RestError> {
+fn targets(audience: Audience, to: Option<&Value>) -> Result<Vec<String>, RestError> {
     let empty = || refused("param to can't be empty").with_code(TO_EMPTY);
     let list = to.and_then(Value::as_array).filter(|list| !list.is_empty()).ok_or_else(empty)?;
-    if list.len() > SEND_TARGETS_MAX {
-        return Err(refused(format!("params to's size can't exceed limit {SEND_TARGETS_MAX}")));
+    let max = audience.targets_max();
+    if list.len() > max {
+        return Err(refused(format!("params to's size can't exceed limit {max}")));
     }
     user_names(list, empty)
 }
@@ -223,7 +307,7 @@ mod tests {
     fn with(change: impl FnOnce(&mut Value)) -> Result<SendRequest, RestError> {
         let mut request = json!({"from": "alice", "to": ["bob"], "type": "txt", "body": {"msg": "hi"}});
         change(&mut request);
-        SendRequest::read(&request)
+        SendRequest::read(Audience::Users, &request)
     }
 
     fn refusal(change: impl FnOnce(&mut Value)) -> (u16, Option<u32>, String) {
@@ -279,6 +363,26 @@ mod tests {
         assert_eq!(with(|r| r["to"] = json!(["bob", "carol", "Bob"])).unwrap().to, ["bob", "carol"]);
         assert!(with(|r| r["roam_ignore_users"] = json!(users(20))).is_ok());
         assert!(with(|r| r["roam_ignore_users"] = json!(users(21))).is_err());
+    }
+
+    #[test]
+    fn a_message_may_go_to_3_groups_or_10_rooms_or_to_20_members_of_one() {
+        let request = |to: usize, users: usize| {
+            let names = |count: usize| (0..count).map(|n| format!("n{n}")).collect::<Vec<_>>();
+            json!({"to": names(to), "users": names(users), "type": "txt", "body": {"msg": "hi"}})
+        };
+        for (audience, max, kind) in [
+            (Audience::Groups, 3, message_body::Type::Groupchat),
+            (Audience::Rooms, 10, message_body::Type::Chatroom),
+        ] {
+            let read = SendRequest::read(audience, &request(max, 0)).unwrap();
+            assert_eq!(MessageBody::decode(read.payload_for("n0")).unwrap().r#type(), kind);
+            assert!(SendRequest::read(audience, &request(max + 1, 0)).is_err());
+            assert_eq!(SendRequest::read_for_some(audience, &request(1, 20)).unwrap().only_users.len(), 20);
+            for (to, users) in [(1, 0), (1, 21), (2, 1)] {
+                assert!(SendRequest::read_for_some(audience, &request(to, users)).is_err());
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Sending over REST (features.md §3.4): every message enters at the router with the call that sockets use.
 
 use bulkhead_model::ErrorKind;
-use bulkhead_proto::records::MessageKind;
-use bulkhead_proto::router::{PublishRequest, Queue, QueueKind};
+use bulkhead_proto::router::{PublishRequest, Queue};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -11,31 +10,55 @@ use super::call::Call;
 use super::caller::Caller;
 use super::envelope::{Answer, Envelope};
 use super::error::RestError;
-use super::message_request::SendRequest;
+use super::message_request::{Audience, SendRequest};
 
 /// POST `/messages/users`: `data` is `{user: message id}`.
 pub(super) async fn send_to_users(caller: Caller, Json(body): Json) -> Answer {
     caller.require_app()?;
-    let ids = publish(&caller.call, SendRequest::read(&body)?).await?;
-    let data: Map<String, Value> = ids.into_iter().map(|(user, id)| (user, json!(id.to_string()))).collect();
-    Envelope::new(&caller.call, "post").data(data.into()).respond()
+    send(&caller.call, SendRequest::read(Audience::Users, &body)?).await
 }
 
-/// POST `/messages`, the older form: `data` is `{user: "success"}`, or ids with `?useMsgId=true` (server-sdk.md E).
+/// POST `/messages/chatgroups`: `data` is `{group: message id}`.
+pub(super) async fn send_to_groups(caller: Caller, Json(body): Json) -> Answer {
+    caller.require_app()?;
+    send(&caller.call, SendRequest::read(Audience::Groups, &body)?).await
+}
+
+/// POST `/messages/chatgroups/users`: for some members of one group.
+pub(super) async fn send_to_some_of_a_group(caller: Caller, Json(body): Json) -> Answer {
+    caller.require_app()?;
+    send(&caller.call, SendRequest::read_for_some(Audience::Groups, &body)?).await
+}
+
+/// POST `/messages/chatrooms`: `data` is `{room: message id}`. All levels of importance are delivered alike.
+pub(super) async fn send_to_rooms(caller: Caller, Json(body): Json) -> Answer {
+    caller.require_app()?;
+    send(&caller.call, SendRequest::read(Audience::Rooms, &body)?).await
+}
+
+/// POST `/messages/chatrooms/users`: for some members of one room.
+pub(super) async fn send_to_some_of_a_room(caller: Caller, Json(body): Json) -> Answer {
+    caller.require_app()?;
+    send(&caller.call, SendRequest::read_for_some(Audience::Rooms, &body)?).await
+}
+
+/// POST `/messages`, the older form: `data` is `{target: "success"}`, or ids with `?useMsgId=true` (server-sdk.md E).
 pub(super) async fn send_legacy(caller: Caller, Json(body): Json) -> Answer {
     caller.require_app()?;
-    match body.get("target_type").and_then(Value::as_str) {
-        Some("users") => {}
-        Some("chatgroups" | "chatrooms") => return Err(RestError::not_built("sending to groups and rooms")),
-        _ => return Err(RestError::illegal("Target_type can only be users/chatgroups/chatrooms")),
-    }
     let ids = publish(&caller.call, SendRequest::read_legacy(&body)?).await?;
     let with_ids = caller.call.query("useMsgId") == Some("true");
     let data: Map<String, Value> = ids
         .into_iter()
-        .map(|(user, id)| (user, if with_ids { json!(id.to_string()) } else { json!("success") }))
+        .map(|(target, id)| (target, if with_ids { json!(id.to_string()) } else { json!("success") }))
         .collect();
     Envelope::new(&caller.call, "post").data(data.into()).respond()
+}
+
+async fn send(call: &Call, request: SendRequest) -> Answer {
+    let ids = publish(call, request).await?;
+    let data: Map<String, Value> =
+        ids.into_iter().map(|(target, id)| (target, json!(id.to_string()))).collect();
+    Envelope::new(call, "post").data(data.into()).respond()
 }
 
 /// Publishes to every target: all are queued first, so that the router commits them together, then all are awaited.
@@ -47,26 +70,26 @@ async fn publish(call: &Call, request: SendRequest) -> Result<Vec<(String, u64)>
     let pending: Vec<_> = request
         .to
         .iter()
-        .map(|user| {
+        .map(|target| {
             let span = bulkhead_api::path::begin();
             let pending = span.in_scope(|| {
                 router.publish(PublishRequest {
                     app: call.app_bytes(),
                     from_user: request.from.clone(),
                     from_device: String::new(),
-                    to: Some(Queue { name: user.clone(), kind: QueueKind::Direct.into() }),
+                    to: Some(Queue { name: target.clone(), kind: request.audience.queue_kind().into() }),
                     to_device: String::new(),
                     client_id: 0,
-                    kind: MessageKind::Chat.into(),
+                    kind: request.audience.message_kind().into(),
                     content: request.content.into(),
                     target_id: 0,
-                    payload: request.payload_for(user),
+                    payload: request.payload_for(target),
                     meta_ext: Bytes::new(),
                     online_only: request.online_only,
                     administrative: true,
                     sync_devices: request.sync_devices,
                     history_hidden_for: request.history_hidden_for.clone(),
-                    only_users: Vec::new(),
+                    only_users: request.only_users.clone(),
                 })
             });
             (pending, span)
@@ -74,11 +97,11 @@ async fn publish(call: &Call, request: SendRequest) -> Result<Vec<(String, u64)>
         .collect();
     let mut ids = Vec::with_capacity(pending.len());
     let mut first_error = None;
-    for (user, (pending, _span)) in request.to.into_iter().zip(pending) {
+    for (target, (pending, _span)) in request.to.into_iter().zip(pending) {
         match pending.wait().await {
-            Ok(published) => ids.push((user, published.id)),
+            Ok(published) => ids.push((target, published.id)),
             Err(error) => {
-                tracing::warn!(app = %call.app_uuid, user, error = error.kind().name(), "a REST message was not published");
+                tracing::warn!(app = %call.app_uuid, target, error = error.kind().name(), "a REST message was not published");
                 first_error.get_or_insert(error);
             }
         }

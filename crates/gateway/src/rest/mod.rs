@@ -6,6 +6,12 @@
 mod body;
 mod call;
 mod caller;
+mod channel_change;
+mod channel_details;
+mod channel_kind;
+mod channel_members;
+mod channel_request;
+mod channel_standing;
 mod chatfile_download;
 mod chatfile_form;
 mod chatfile_range;
@@ -17,6 +23,7 @@ mod dispatch;
 mod envelope;
 mod error;
 mod finish;
+mod groups;
 mod guard;
 mod history;
 mod history_request;
@@ -26,6 +33,7 @@ mod message_ext;
 mod message_request;
 mod messages;
 mod missing;
+mod rooms;
 mod routes;
 mod token;
 mod transfers;
@@ -36,9 +44,13 @@ mod user_status;
 mod users;
 
 #[cfg(test)]
+mod channels_test;
+#[cfg(test)]
 mod chatfiles_test;
 #[cfg(test)]
 mod fake_attachments;
+#[cfg(test)]
+mod fake_channels;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]

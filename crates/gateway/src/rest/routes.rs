@@ -6,8 +6,10 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 use serde_json::json;
 
+use super::channel_kind::{Groups, Rooms};
 use super::{
-    Rest, chatfile_download, chatfile_upload, envelope, history, messages, missing, token, user_list,
+    Rest, channel_change, channel_details, channel_members, channel_standing, chatfile_download,
+    chatfile_upload, envelope, groups, history, messages, missing, rooms, token, user_list,
     user_registration, user_sessions, user_status, users,
 };
 
@@ -40,11 +42,67 @@ pub(super) fn table() -> Router {
         // Messages: features.md §3.4, §4.
         .route("/messages", post(messages::send_legacy))
         .route("/messages/users", post(messages::send_to_users))
+        .route("/messages/chatgroups", post(messages::send_to_groups))
+        .route("/messages/chatgroups/users", post(messages::send_to_some_of_a_group))
+        .route("/messages/chatrooms", post(messages::send_to_rooms))
+        .route("/messages/chatrooms/users", post(messages::send_to_some_of_a_room))
         .route("/users/{user}/messageroaming", post(history::roaming))
         // Attachments: features.md §3.5.
         .route("/chatfiles", post(chatfile_upload::upload))
-        .route("/chatfiles/{uuid}", get(chatfile_download::download));
+        .route("/chatfiles/{uuid}", get(chatfile_download::download))
+        .merge(of_groups())
+        .merge(of_rooms());
     missing::below_app(built)
+}
+
+/// Groups: features.md §3.6, §3.7.
+fn of_groups() -> Router {
+    Router::new()
+        .route("/chatgroups", post(groups::create).get(groups::list))
+        .route("/publicchatgroups", get(groups::list_public))
+        .route("/users/{user}/joined_chatgroups", get(groups::joined))
+        .route("/chatgroups/user/{user}", get(groups::joined_in_detail))
+        .route("/chatgroups/user/{user}/joined_count", get(groups::joined_count))
+        .route(
+            "/chatgroups/{id}",
+            get(channel_details::details::<Groups>)
+                .put(channel_change::change::<Groups>)
+                .delete(channel_change::destroy::<Groups>),
+        )
+        .route(
+            "/chatgroups/{id}/users",
+            get(channel_members::list::<Groups>).post(channel_members::add_many::<Groups>),
+        )
+        .route(
+            "/chatgroups/{id}/users/{user}",
+            post(channel_members::add_one::<Groups>).delete(channel_members::remove::<Groups>),
+        )
+        .route("/chatgroups/{id}/invite", post(channel_members::invite::<Groups>))
+        .route("/chatgroups/{id}/apply", post(channel_standing::apply::<Groups>))
+        .route("/chatgroups/{id}/quit", delete(channel_standing::quit::<Groups>))
+        .route("/chatgroups/{id}/user/{user}/is_joined", get(channel_standing::is_joined::<Groups>))
+}
+
+/// Chat rooms: features.md §3.8.
+fn of_rooms() -> Router {
+    Router::new()
+        .route("/chatrooms", post(rooms::create).get(rooms::list))
+        .route("/users/{user}/joined_chatrooms", get(rooms::joined))
+        .route(
+            "/chatrooms/{id}",
+            get(channel_details::details::<Rooms>)
+                .put(channel_change::change::<Rooms>)
+                .delete(channel_change::destroy::<Rooms>),
+        )
+        .route(
+            "/chatrooms/{id}/users",
+            get(channel_members::list::<Rooms>).post(channel_members::add_many::<Rooms>),
+        )
+        .route(
+            "/chatrooms/{id}/users/{user}",
+            post(channel_members::add_one::<Rooms>).delete(channel_members::remove::<Rooms>),
+        )
+        .route("/chatrooms/{id}/quit", delete(channel_standing::quit::<Rooms>))
 }
 
 /// What belongs to no app.
