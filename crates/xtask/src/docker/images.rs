@@ -30,6 +30,8 @@ while read -r address name _; do [ "$name" = "$HOSTNAME" ] && own=$address; done
 mkdir -p /var/lib/scylla/node
 settings=$(</opt/node/cassandra.yaml)
 settings=${settings//@address@/$own}
+settings=${settings//@authenticator@/AllowAllAuthenticator}
+settings=${settings//@client_encryption@/}
 settings=${settings//@native_port@/9042}
 settings=${settings//@storage_port@/7000}
 settings=${settings//@ssl_storage_port@/7001}
@@ -80,8 +82,13 @@ pub(super) fn build(root: &Path, engine: &Engine, binary: &Path) -> Result<()> {
 
 fn database(root: &Path, engine: &Engine) -> Result<()> {
     let tree = Tree::new(engine, "database")?;
-    let java = java_home()?;
+    let java = java_home()?.canonicalize()?;
     copy_tree(&java, &tree.at("opt/java")?)?;
+    // Debian's Java has its settings there and links to them.
+    let settings = Path::new("/etc/java-17-openjdk");
+    if settings.exists() {
+        copy_tree(settings, &tree.at("etc/java-17-openjdk")?)?;
+    }
     tree.libraries(&java.join("bin/java"))?;
     for entry in fs::read_dir(java.join("lib"))?.chain(fs::read_dir(java.join("lib/server"))?) {
         let path = entry?.path();
@@ -165,9 +172,8 @@ fn find(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("missing: {name}"))
 }
 
-/// Copies what links lead to: a Java of Debian has its settings elsewhere.
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    program::run(Command::new("cp").args(["--recursive", "--dereference"]).arg(from).arg(to))
+    program::run(Command::new("cp").arg("--archive").arg(from).arg(to))
 }
 
 fn java_home() -> Result<PathBuf> {

@@ -30,7 +30,7 @@ pub(super) fn run(root: &Path, engine: &Engine, binary: &Path, say: &dyn Fn(&str
     let stack = Stack::prepare(root, engine)?;
     if let Err(error) = stack.up() {
         program::succeeds(stack.compose().args(["ps"]).stdout(Stdio::inherit()));
-        let _ = stack.compose().args(["logs", "--tail", "30"]).status();
+        let _ = stack.compose().args(["--no-ansi", "logs", "--tail", "30"]).status();
         return Err(error);
     }
     say(
@@ -70,7 +70,7 @@ impl<'a> Stack<'a> {
         }
         fs::write(&file, text)?;
         let _ = fs::remove_dir_all(folder.join("secrets"));
-        program::run(Command::new("sh").arg(folder.join("secrets.sh")).arg("singapore"))?;
+        program::run(Command::new("sh").arg(folder.join("secrets.sh")))?;
         Ok(Self { engine, folder })
     }
 
@@ -90,7 +90,7 @@ impl<'a> Stack<'a> {
 
     fn up(&self) -> Result<()> {
         let mut command = self.compose();
-        command.args(["--no-ansi", "up", "--detach", "--no-build"]).args(SERVICES);
+        command.args(["up", "--detach", "--no-build"]).args(SERVICES);
         let mut starting = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let start = Instant::now();
         loop {
