@@ -16,7 +16,7 @@ const EVENTS = [
   'onTextMessage', 'onCmdMessage', 'onCustomMessage', 'onLocationMessage', 'onImageMessage', 'onFileMessage',
   'onAudioMessage', 'onVideoMessage', 'onCombineMessage',
   'onReceivedMessage', 'onDeliveredMessage', 'onReadMessage', 'onChannelMessage',
-  'onRecallMessage', 'onModifiedMessage',
+  'onRecallMessage', 'onModifiedMessage', 'onGroupEvent', 'onChatroomEvent',
   'onOfflineMessageSyncStart', 'onOfflineMessageSyncFinish',
 ];
 
