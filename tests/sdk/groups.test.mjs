@@ -109,6 +109,8 @@ test('members come in by invitation or by themselves', async () => {
   await invited.next('onTextMessage', ({ msg }) => msg === 'thank you');
   const { data } = await call(invited, 'getGroupMembers', { groupId: id, limit: 20, cursor: '' });
   const names = [owner, invited, comer, other].map((client) => client.connection.user);
+  const paged = await call(invited, 'listGroupMembers', { groupId: id, pageNum: 1, pageSize: 20 });
+  assert.deepEqual(paged.data.map(({ owner: first, member }) => first ?? member).sort(), [...names].sort());
   assert.deepEqual(data.members.map(({ userId }) => userId).sort(), names.sort());
   assert.equal(data.members.find(({ role }) => role === 'owner').userId, owner.connection.user);
 });

@@ -43,6 +43,9 @@ test('those in a room hear who comes and goes and what is said, others nothing',
   const message = await first.next('onTextMessage', ({ msg }) => msg === 'hello');
   assert.deepEqual([message.chatType, message.to], ['chatRoom', id]);
   await refusal('an outsider sends', say(outsider, id, 'let me in'));
+  const history = (client) => call(client, 'getHistoryMessages', { targetId: id, chatType: 'chatRoom', pageSize: 20 });
+  assert.deepEqual((await history(first)).messages.map(({ msg }) => msg), ['hello']);
+  await refusal('history of an outsider', history(outsider));
   await call(second, 'leaveChatRoom', { roomId: id });
   const went = await told(first, 'memberAbsence', id);
   assert.equal(went.from, second.connection.user);

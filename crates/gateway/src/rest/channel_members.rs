@@ -19,8 +19,8 @@ const PAGE_DEFAULT: u32 = 10;
 /// Most users that one call may add (features.md §3.7).
 const ADDED_MAX: usize = 60;
 
-/// GET `…/{id}/users`. Three forms: numbered pages and cursored ones, both of `{role: user}`, and `version=v3`, which
-/// answers bare names and leaves out the owner. All are in the order of the names.
+/// GET `…/{id}/users`. Three forms: numbered pages and cursored ones, both of `{role: user}`, and cursored ones with
+/// `version=v3`, which hold bare names without the owner's. All are in the order of the names.
 pub(super) async fn list<K: ChannelKind>(caller: Caller, Path(id): Path<String>) -> Answer {
     let call = &caller.call;
     let mut request = ListMembersRequest {
@@ -29,7 +29,10 @@ pub(super) async fn list<K: ChannelKind>(caller: Caller, Path(id): Path<String>)
         actor: caller.actor(),
         ..ListMembersRequest::default()
     };
-    if call.query("limit").is_some() || call.query("cursor").is_some() {
+    let is_newer = call.query("version") == Some("v3");
+    let has_number = call.query("pagenum").is_some() || call.query("pagesize").is_some();
+    let has_cursor = call.query("limit").is_some() || call.query("cursor").is_some();
+    if has_cursor || (is_newer && !has_number) {
         request.limit = call.limit(PAGE_DEFAULT, PAGE_MAX)?;
         request.cursor =
             call.query("cursor").filter(|cursor| *cursor != "undefined").unwrap_or_default().into();
@@ -39,7 +42,7 @@ pub(super) async fn list<K: ChannelKind>(caller: Caller, Path(id): Path<String>)
     let is_numbered = request.page > 0;
     let page = call.gateway.router.members(request).await?;
     let with_times = call.query("joined_time") == Some("true");
-    let data: Vec<Value> = if call.query("version") == Some("v3") {
+    let data: Vec<Value> = if is_newer && !is_numbered {
         let others = page.members.iter().filter(|member| member.role() != MemberRole::Owner);
         others.map(|member| newer(member, with_times)).collect()
     } else {

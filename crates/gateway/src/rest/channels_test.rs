@@ -145,6 +145,8 @@ async fn lists_have_the_fields_that_sdks_read() {
     };
     let joined = get("/users/alice/joined_chatgroups").await;
     assert_eq!(joined["data"], json!([{"groupid": "7", "groupname": "name"}]));
+    let newer = get("/users/alice/joined_chatgroups?pagenum=1&pagesize=20&version=v3").await;
+    assert_eq!(newer["data"], json!([{"id": "7", "name": "name", "disabled": false, "permission": "owner"}]));
     let detailed = get("/chatgroups/user/alice?pagenum=1&pagesize=20&needRole=true").await;
     let entity = &detailed["entities"][0];
     assert_eq!((&entity["groupId"], &entity["permission"]), (&json!("7"), &json!("owner")));
@@ -263,6 +265,8 @@ async fn members_are_listed_in_three_forms() {
     assert_eq!(with_cursor["cursor"], "bob");
     let newer = get("/chatgroups/7/users?version=v3&limit=20").await;
     assert_eq!(newer["data"], json!(["bob"]));
+    let newer_but_numbered = get("/chatgroups/7/users?version=v3&pagenum=1&pagesize=2").await;
+    assert_eq!(newer_but_numbered["data"], numbered["data"]);
     assert_eq!(stack.call("GET", "/chatgroups/7/users?limit=0", ALICE_TOKEN, Value::Null).await.0, 400);
 }
 

@@ -8,6 +8,7 @@ use bulkhead_proto::router::{
 use serde_json::{Value, json};
 
 use super::body::Json;
+use super::call::Call;
 use super::caller::Caller;
 use super::channel_kind::{Groups, PAGE_MAX, full_name, id_of, numbered_page, settings_of};
 use super::channel_request::{invalid_parameter, read_creation};
@@ -53,7 +54,7 @@ pub(super) async fn list(caller: Caller) -> Answer {
 /// GET `/publicchatgroups`: the groups that everybody may find.
 pub(super) async fn list_public(caller: Caller) -> Answer {
     let page = of_app(&caller, true).await?;
-    let data: Vec<Value> = page.channels.iter().map(named).collect();
+    let data: Vec<Value> = page.channels.iter().map(|info| named(&caller.call, info)).collect();
     let count = data.len();
     Envelope::new(&caller.call, "get").params().data(data.into()).count(count).cursor(page.cursor).respond()
 }
@@ -62,7 +63,7 @@ pub(super) async fn list_public(caller: Caller) -> Answer {
 pub(super) async fn joined(caller: Caller, Path(user): Path<String>) -> Answer {
     let (page, limit) = numbered_page(&caller.call, PAGE_MAX)?;
     let groups = of_user(&caller, &user, page, limit).await?;
-    let data: Vec<Value> = groups.channels.iter().map(named).collect();
+    let data: Vec<Value> = groups.channels.iter().map(|info| named(&caller.call, info)).collect();
     let count = data.len();
     Envelope::new(&caller.call, "get").params().data(data.into()).count(count).respond()
 }
@@ -110,24 +111,34 @@ async fn of_user(caller: &Caller, user: &str, page: u32, limit: u32) -> Result<C
     Ok(caller.call.gateway.router.channels_of_user(request).await?)
 }
 
-fn named(info: &ChannelInfo) -> Value {
-    json!({ "groupid": id_of(info), "groupname": settings_of(info).name() })
+/// A group in a list; `version=v3`, which the Easemob package asks for, has other names for the fields.
+fn named(call: &Call, info: &ChannelInfo) -> Value {
+    let (id, settings) = (id_of(info), settings_of(info));
+    if call.query("version") == Some("v3") {
+        json!({ "id": id, "name": settings.name(), "disabled": false, "permission": permission(info) })
+    } else {
+        json!({ "groupid": id, "groupname": settings.name() })
+    }
+}
+
+fn permission(info: &ChannelInfo) -> &'static str {
+    match info.role() {
+        MemberRole::Owner => "owner",
+        MemberRole::Admin => "admin",
+        MemberRole::Member => "member",
+        MemberRole::None => "none",
+    }
 }
 
 fn detailed(info: &ChannelInfo) -> Value {
     let settings = settings_of(info);
-    let permission = match info.role() {
-        MemberRole::Owner => "owner",
-        MemberRole::Admin => "admin",
-        MemberRole::Member | MemberRole::None => "member",
-    };
     json!({
         "groupId": id_of(info),
         "name": settings.name(),
         "description": settings.description(),
         "avatar": settings.avatar(),
         "owner": info.owner,
-        "permission": permission,
+        "permission": permission(info),
         "affiliations_count": info.member_count,
         "membersonly": settings.approval_needed(),
         "allowinvites": settings.allow_invites(),
