@@ -8,6 +8,7 @@ mod cassandra;
 mod cassandra_jars;
 mod cassandra_region;
 mod certificates;
+mod cluster;
 mod files;
 mod process;
 mod redis;
@@ -17,6 +18,7 @@ mod s3;
 
 pub use cassandra::Cassandra;
 pub use certificates::Certificates;
+pub use cluster::TestCluster;
 pub use files::files_that_contain;
 pub use process::Process;
 pub use redis::{RedisCluster, RedisOptions, RedisServer, RedisTls};

@@ -223,6 +223,17 @@ impl TestRegion {
     }
 }
 
+/// Makes a region with `dev`, for processes that then go on with its folder.
+pub(crate) fn make_dev_region(binary: &Path, folder: &Path) -> Result<DevRegion> {
+    let mut dev = start_dev(binary, folder, 0, &[])?;
+    let (_, description) = wait_for_dev_file(folder, &mut dev, None)?;
+    let status = dev.terminate(START_LIMIT)?;
+    if !status.success() {
+        bail!("dev ended with {status}: {}", dev.log());
+    }
+    Ok(description)
+}
+
 fn start_dev(binary: &Path, folder: &Path, port: u16, apps: &[&str]) -> Result<Process> {
     let mut arguments = vec![
         "dev".to_owned(),
