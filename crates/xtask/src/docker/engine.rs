@@ -94,7 +94,14 @@ impl Drop for Engine {
             let containers: Vec<_> = containers.split_whitespace().collect();
             program::succeeds(self.docker().args(["rm", "--force", "--volumes"]).args(containers));
         }
-        program::succeeds(self.docker().args(["network", "prune", "--force"]));
+        let networks =
+            program::answer(self.docker().args(["network", "ls", "--filter", "type=custom", "--quiet"]));
+        let networks = networks.unwrap_or_default();
+        for network in networks.split_whitespace() {
+            program::succeeds(self.docker().args(["network", "rm", network]));
+            // A bridge that stays takes its range of addresses from every later engine.
+            program::succeeds(Command::new("ip").args(["link", "delete", &format!("br-{network}")]));
+        }
         program::succeeds(Command::new("kill").arg(self.daemon.id().to_string()));
         let start = Instant::now();
         while start.elapsed() < LIMIT {

@@ -28,22 +28,12 @@ const PROJECT: &str = "bulkhead";
 /// Starts the composition, makes an app and two users, chats through both gateways, and takes it down.
 pub(super) fn run(root: &Path, engine: &Engine, binary: &Path, say: &dyn Fn(&str)) -> Result<()> {
     let stack = Stack::prepare(root, engine)?;
-    if let Err(error) = stack.up() {
-        program::succeeds(stack.compose().args(["ps"]).stdout(Stdio::inherit()));
+    if let Err(error) = stack.use_it(binary, say) {
+        // What the processes said is gone with the engine.
+        let _ = stack.compose().arg("ps").status();
         let _ = stack.compose().args(["--no-ansi", "logs", "--tail", "30"]).status();
         return Err(error);
     }
-    say(
-        "a region: certificates, database, tables, storage, auth, two routers on two Redis shards, two gateways",
-    );
-    let app = stack.make_app()?;
-    let (first, second) = (stack.url("singapore-gateway-1")?, stack.url("singapore-gateway-2")?);
-    make_users(&first, &app)?;
-    say("an app, by the command line with the console's certificate, and two users, by REST");
-    chat(binary, &first, &second)?;
-    say("a message from alice at one gateway to bob at the other, and one back");
-    stack.networks_are_closed()?;
-    say("a process knows nothing of networks that it is not on, and no way outside");
     let down = ["down", "--volumes", "--timeout", "40"];
     program::run(stack.compose().args(down).stdout(Stdio::null()).stderr(Stdio::null()))?;
     say("down");
@@ -74,6 +64,22 @@ impl<'a> Stack<'a> {
         Ok(Self { engine, folder })
     }
 
+    fn use_it(&self, binary: &Path, say: &dyn Fn(&str)) -> Result<()> {
+        self.up()?;
+        say(
+            "a region: certificates, database, tables, storage, auth, two routers on two Redis shards, two gateways",
+        );
+        let app = self.make_app()?;
+        let (first, second) = (self.url("singapore-gateway-1")?, self.url("singapore-gateway-2")?);
+        make_users(&first, &app)?;
+        say("an app, by the command line with the console's certificate, and two users, by REST");
+        chat(binary, &first, &second)?;
+        say("a message from alice at one gateway to bob at the other, and one back");
+        self.networks_are_closed()?;
+        say("a process knows nothing of networks that it is not on, and no way outside");
+        Ok(())
+    }
+
     fn compose(&self) -> Command {
         let mut command = self.engine.command("docker-compose");
         command
@@ -91,11 +97,14 @@ impl<'a> Stack<'a> {
     fn up(&self) -> Result<()> {
         let mut command = self.compose();
         command.args(["up", "--detach", "--no-build"]).args(SERVICES);
-        let mut starting = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let log = self.folder.join("up.log");
+        let mut starting = command.stdout(Stdio::null()).stderr(fs::File::create(&log)?).spawn()?;
         let start = Instant::now();
         loop {
             if let Some(status) = starting.try_wait()? {
-                ensure!(status.success(), "docker-compose up failed ({status})");
+                let said = fs::read_to_string(&log)?;
+                let said = said.lines().last().unwrap_or_default();
+                ensure!(status.success(), "docker-compose up failed ({status}): {said}");
                 break;
             }
             if start.elapsed() > UP_LIMIT {
