@@ -1,12 +1,12 @@
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bulkhead_bus::BusKeys;
-use bulkhead_bus_redis::{DialledShard, RedisSettings};
+use bulkhead_bus_redis::{DialledShard, RedisBus, RedisSettings};
 use bulkhead_chassis::Role;
 use bulkhead_chassis::config::RouterLimits;
 use bulkhead_chassis::residency::DialledAddress;
-use bulkhead_model::Result;
+use bulkhead_model::{ErrorKind, Result};
 use bulkhead_router::{RouterBus, RouterDependencies, RouterService, RouterSettings};
 use bulkhead_rpc::RpcServer;
 use tokio::net::TcpListener;
@@ -26,10 +26,11 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let bus_config = node.config.bus.as_ref();
     let redis = bus_config.map(|config| redis_settings(region, config)).transpose()?.flatten();
     let keys = node.bus_keys()?;
+    let latest = Mutex::new(None);
     let router = node
         .with_peers(|| async {
             let bus = match redis.clone() {
-                Some(redis) => Some(open_bus(&node, redis, keys.clone()).await?),
+                Some(redis) => Some(open_bus(&node, redis, keys.clone(), &latest).await?),
                 None => None,
             };
             let router = RouterService::start(RouterDependencies {
@@ -47,6 +48,9 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         })
         .await?;
 
+    if let Some(redis) = latest.into_inner().unwrap_or_default() {
+        node.readiness.depends_on("redis", move || std::future::ready(all_there(&redis)));
+    }
     node.ready(&listener)?;
     let stop_serving = CancellationToken::new();
     let server = RpcServer::router(region, router.clone(), stop_serving.clone());
@@ -61,14 +65,31 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     .await
 }
 
-async fn open_bus(node: &Node, redis: RedisSettings, keys: Arc<dyn BusKeys>) -> Result<RouterBus> {
+/// `latest` becomes the connections that the router was last started with.
+async fn open_bus(
+    node: &Node,
+    redis: RedisSettings,
+    keys: Arc<dyn BusKeys>,
+    latest: &Mutex<Option<Arc<RedisBus>>>,
+) -> Result<RouterBus> {
     let limits = node.config.bus.as_ref().map(|config| &config.limits);
     let bounds = limits.map_or((0, 0), |limits| (limits.receiver_frames_max, limits.receiver_bytes_max));
     let opened = redis_bus(redis, keys, node.clock.clone(), node.entropy.clone(), bounds).await?;
     if let Some(redis) = opened.redis {
+        if let Ok(mut latest) = latest.lock() {
+            *latest = Some(redis.clone());
+        }
         node.residency.add_source(Box::new(move || redis.dialled().into_iter().map(dialled).collect()));
     }
     Ok(RouterBus { bus: opened.bus, events: opened.events })
+}
+
+/// `Unavailable` while a shard is away. Its topics are then read from the log.
+fn all_there(redis: &RedisBus) -> Result<()> {
+    match redis.shards_away().len() {
+        0 => Ok(()),
+        away => Err(ErrorKind::Unavailable.with(format!("{away} shards of Redis are away"))),
+    }
 }
 
 fn dialled(shard: DialledShard) -> DialledAddress {
