@@ -159,9 +159,16 @@ async fn a_write_that_outlasts_the_lease_is_not_acknowledged() {
     pending.wait().await.unwrap();
     bed.store.set(Writes::Hold);
     let held = bed.publish(numbered(&bed, "bob", 2));
+    let over = tokio::time::timeout(PATIENCE, async {
+        while bed.router.slots(SlotsRequest {}).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    over.await.expect("the lease cannot be renewed and ends");
+    // The write succeeds now, too late.
+    bed.store.set(Writes::Apply);
     let refused = tokio::time::timeout(PATIENCE, held.wait()).await.unwrap().unwrap_err();
     assert!(matches!(refused.kind(), ErrorKind::Timeout | ErrorKind::Unavailable | ErrorKind::NotOwner));
-    bed.store.set(Writes::Apply);
     until_shares(&bed.router, &[64]).await;
     send(&[&bed.router], numbered(&bed, "bob", 2)).await;
 }
