@@ -1,16 +1,11 @@
+//! The binary under test.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
 
-use crate::program;
-
-pub(super) fn run(root: &Path) -> Result<Vec<String>> {
-    program::run(program::cargo().current_dir(root).args(["build", "--quiet", "--package", "bulkhead"]))?;
-    Ok(Vec::new())
-}
-
-/// Where [`run`] leaves the binary: the profile of the tests, so nothing is compiled twice.
+/// Where the build of the tests leaves the binary that they start, so nothing is compiled twice.
 pub(crate) fn path(root: &Path) -> Result<PathBuf> {
     let metadata = MetadataCommand::new()
         .current_dir(root)

@@ -26,8 +26,8 @@ const STEPS: &[Step] = &[
     Step { name: "tidy (layers, files)", run: |root| tidy::run(root).map(|()| Vec::new()) },
     Step { name: "lints (clippy, warnings denied)", run: lints::run },
     Step { name: "servers for the tests (Redis)", run: prepare::run },
+    Step { name: "build (binary and tests)", run: rust_tests::build },
     Step { name: "Rust tests (cargo test --workspace)", run: rust_tests::run },
-    Step { name: "the binary for the SDK tests", run: binary::run },
     Step { name: "SDK tests (node --test)", run: sdk_tests::run },
 ];
 
