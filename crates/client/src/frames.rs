@@ -4,7 +4,9 @@ use bulkhead_model::AppKey;
 use bulkhead_msync::proto::m_sync::Command;
 use bulkhead_msync::proto::meta::{NameSpace, RouteType};
 use bulkhead_msync::proto::provision::OsType;
-use bulkhead_msync::proto::{CommSyncUl, Jid, MSync, MessageBody, Meta, Provision};
+use bulkhead_msync::proto::{
+    CommSyncUl, Jid, MSync, MessageBody, Meta, MucBody, Provision, message_body, muc_body,
+};
 use bulkhead_msync::{CONFERENCE_DOMAIN, USER_DOMAIN};
 use bytes::Bytes;
 use prost::Message as _;
@@ -49,12 +51,14 @@ pub fn pull(queue: &Jid, key: Option<u64>) -> Bytes {
     sync(&CommSyncUl { meta: None, key, queue: Some(queue.clone()) })
 }
 
-/// Sends a body to a user.
+/// Sends a body to a user, or to the group or room that its type says it is for.
 pub fn send(client_id: u64, app: &AppKey, to: &str, body: &MessageBody) -> Bytes {
+    let is_for_many = matches!(body.r#type(), message_body::Type::Groupchat | message_body::Type::Chatroom);
+    let domain = if is_for_many { CONFERENCE_DOMAIN } else { USER_DOMAIN };
     let to = Jid {
         app_key: Some(app.to_string()),
         name: Some(to.to_owned()),
-        domain: Some(USER_DOMAIN.to_owned()),
+        domain: Some(domain.to_owned()),
         client_resource: None,
     };
     let meta = Meta {
@@ -63,6 +67,31 @@ pub fn send(client_id: u64, app: &AppKey, to: &str, body: &MessageBody) -> Bytes
         ns: Some(NameSpace::Chat.into()),
         payload: Some(body.encode_to_vec().into()),
         routetype: Some(RouteType::RouteAll.into()),
+        ..Meta::default()
+    };
+    sync(&CommSyncUl { meta: Some(meta), key: None, queue: None })
+}
+
+/// Joins a room.
+pub fn join_room(client_id: u64, app: &AppKey, user: &str, room: &str) -> Bytes {
+    let named = |name: &str, domain: &str| Jid {
+        app_key: Some(app.to_string()),
+        name: Some(name.to_owned()),
+        domain: Some(domain.to_owned()),
+        client_resource: None,
+    };
+    let body = MucBody {
+        muc_id: Some(named(room, CONFERENCE_DOMAIN)),
+        operation: Some(muc_body::Operation::Join.into()),
+        from: Some(named(user, USER_DOMAIN)),
+        is_chatroom: Some(true),
+        ..MucBody::default()
+    };
+    let meta = Meta {
+        id: Some(client_id),
+        to: Some(named("", CONFERENCE_DOMAIN)),
+        ns: Some(NameSpace::Muc.into()),
+        payload: Some(body.encode_to_vec().into()),
         ..Meta::default()
     };
     sync(&CommSyncUl { meta: Some(meta), key: None, queue: None })

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bulkhead_model::AppKey;
 use bulkhead_msync::proto::Meta;
 use prost::Message as _;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -187,6 +188,55 @@ impl Rest {
         let answer: HistoryAnswer =
             self.post(&format!("/users/{user}/messageroaming"), Some(user_token), &body).await?;
         answer.data.read()
+    }
+
+    /// Makes a group of `owner`, for up to `members_max` members, with app privilege; answers its id.
+    pub async fn create_group(
+        &self,
+        app_token: &str,
+        owner: &str,
+        members_max: u32,
+    ) -> Result<String, ClientError> {
+        let group = json!({"groupname": "group", "public": false, "owner": owner, "maxusers": members_max});
+        self.create("/chatgroups", app_token, &group, "groupid").await
+    }
+
+    /// Adds up to 60 users to a group, with app privilege.
+    pub async fn add_to_group(
+        &self,
+        app_token: &str,
+        group: &str,
+        users: &[&str],
+    ) -> Result<(), ClientError> {
+        let path = format!("/chatgroups/{group}/users");
+        self.post::<IgnoredAny>(&path, Some(app_token), &json!({ "usernames": users })).await.map(drop)
+    }
+
+    /// Makes a chat room of `owner`, for up to `members_max` members, with app privilege; answers its id.
+    pub async fn create_room(
+        &self,
+        app_token: &str,
+        owner: &str,
+        members_max: u32,
+    ) -> Result<String, ClientError> {
+        let room = json!({"name": "room", "description": "", "owner": owner, "maxusers": members_max});
+        self.create("/chatrooms", app_token, &room, "id").await
+    }
+
+    /// Answers the id of what was made, which is in the answer under `name`.
+    async fn create(
+        &self,
+        path: &str,
+        app_token: &str,
+        body: &Value,
+        name: &str,
+    ) -> Result<String, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            data: BTreeMap<String, String>,
+        }
+        let mut answer: Answer = self.post(path, Some(app_token), body).await?;
+        answer.data.remove(name).ok_or(ClientError::Malformed("the answer to a creation"))
     }
 
     async fn grant(&self, bearer: Option<&str>, body: Value) -> Result<GrantedToken, ClientError> {

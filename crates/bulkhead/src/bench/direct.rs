@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 use bulkhead_chassis::SystemClock;
 use bulkhead_model::Clock;
 use bulkhead_model::limits::MESSAGE_BYTES_MAX;
+use bulkhead_msync::USER_DOMAIN;
+use bulkhead_msync::proto::Jid;
+use bulkhead_msync::proto::message_body::Type;
 use clap::Args;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::Setting;
-use super::direct_receiver::receive;
 use super::direct_sender::{Pace, Sender};
 use super::direct_stats::Stats;
+use super::receiver::receive;
 use super::report::Report;
 use super::socket::{Socket, lost};
 use super::template::{SEQUENCE_MAX, STAMP_BYTES, Template};
@@ -66,9 +69,7 @@ impl Run {
 }
 
 pub(super) async fn run(setting: &Setting, arguments: &DirectArguments) -> Result<Report, Failure> {
-    if !(STAMP_BYTES..=TEXT_BYTES_MAX).contains(&arguments.text) {
-        return Err(Failure::usage(format!("--text is {STAMP_BYTES} to {TEXT_BYTES_MAX} bytes")));
-    }
+    check_text(arguments.text)?;
     let pairs = arguments.pairs as usize;
     let senders = users::make(&setting.server, "sender", pairs).await?;
     let receivers = users::make(&setting.server, "receiver", pairs).await?;
@@ -77,7 +78,10 @@ pub(super) async fn run(setting: &Setting, arguments: &DirectArguments) -> Resul
     let mut receiving = JoinSet::new();
     for (index, (receiver, sender)) in receivers.iter().zip(&senders).enumerate() {
         let socket = log_in(setting, index, receiver).await?;
-        receiving.spawn_local(receive(Rc::clone(&run), socket, sender.name.clone()));
+        let queue =
+            Jid { name: Some(sender.name.clone()), domain: Some(USER_DOMAIN.to_owned()), ..Jid::default() };
+        let run = Rc::clone(&run);
+        receiving.spawn_local(receive(socket, queue, move |arrival| run.stats.borrow_mut().take(arrival)));
     }
     let pace = match arguments.max {
         true => Pace::Closed { window: arguments.window, messages: SEQUENCE_MAX },
@@ -143,6 +147,14 @@ pub(super) async fn fill(
     }
 }
 
+/// `usage` for a text that cannot be sent or has no room for its stamp.
+pub(super) fn check_text(bytes: usize) -> Result<(), Failure> {
+    if (STAMP_BYTES..=TEXT_BYTES_MAX).contains(&bytes) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("--text is {STAMP_BYTES} to {TEXT_BYTES_MAX} bytes")))
+}
+
 async fn start_senders(
     setting: &Setting,
     run: &Rc<Run>,
@@ -155,7 +167,8 @@ async fn start_senders(
     let mut ready = Vec::new();
     for (index, (sender, receiver)) in senders.iter().zip(receivers).enumerate() {
         let socket = log_in(setting, senders.len() + index, sender).await?;
-        let template = Template::new(&setting.server.app, &sender.name, &receiver.name, text_bytes, now_ms);
+        let ends = (sender.name.as_str(), receiver.name.as_str());
+        let template = Template::new(&setting.server.app, ends, Type::Chat, text_bytes, now_ms);
         ready.push((socket, template, setting.seed.wrapping_add(index as u64)));
     }
     let mut sending = JoinSet::new();
@@ -165,7 +178,7 @@ async fn start_senders(
     Ok(sending)
 }
 
-async fn log_in(setting: &Setting, index: usize, user: &BenchUser) -> Result<Socket, Failure> {
+pub(super) async fn log_in(setting: &Setting, index: usize, user: &BenchUser) -> Result<Socket, Failure> {
     let stream = setting.server.connector.connect(index).await.map_err(lost)?;
     Socket::log_in(stream, &setting.server.app, user).await
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
+use super::receiver::Arrival;
 use super::report::histogram;
 
 /// Shared by all tasks of the generator's one thread.
@@ -59,7 +60,16 @@ impl Stats {
         }
     }
 
-    pub(super) fn record_receipt(&mut self, intended_ns: u64, now_ns: u64) {
+    /// What a receiver got.
+    pub(super) fn take(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Message(stamp) => self.record_receipt(stamp.intended_ns, self.ns(Instant::now())),
+            Arrival::Repeated => self.repeated += 1,
+            Arrival::Notice => self.notices += 1,
+        }
+    }
+
+    fn record_receipt(&mut self, intended_ns: u64, now_ns: u64) {
         self.delivered += 1;
         if self.measured_ns.contains(&intended_ns) {
             self.receipt.saturating_record(now_ns.saturating_sub(intended_ns) / 1000);

@@ -9,12 +9,11 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as Deadline, sleep, sleep_until};
 
-use super::Setting;
 use super::process;
 use super::report::Report;
 use super::socket::{Socket, lost};
-use super::users;
 use super::window::Window;
+use super::{Setting, crowd, users};
 use crate::Failure;
 
 /// How often a client shows that it is there (msync.md §8).
@@ -26,9 +25,6 @@ const OTHER_FILES: u64 = 200;
 /// Connections that are opened and closed before the memory is measured for the first time, so that what the server
 /// makes once is not counted as part of a connection.
 const WARM_UP_CONNECTIONS: usize = 200;
-
-/// Logins at one time.
-const AT_ONCE: usize = 32;
 
 #[derive(Args)]
 pub(super) struct IdleArguments {
@@ -46,13 +42,13 @@ pub(super) async fn run(setting: &Setting, arguments: &IdleArguments) -> Result<
     }
     let count = arguments.connections as usize;
     let users = users::make(&setting.server, "user", count).await?;
-    let warm = open(setting, &users[..WARM_UP_CONNECTIONS.min(count)], 0).await?;
+    let warm = crowd::connect(setting, &users[..WARM_UP_CONNECTIONS.min(count)], 0).await?;
     drop(warm);
     sleep(setting.warm_up).await;
 
     let before = setting.server.resident_bytes()?;
     let began = Instant::now();
-    let sockets = open(setting, &users, WARM_UP_CONNECTIONS).await?;
+    let sockets = crowd::connect(setting, &users, WARM_UP_CONNECTIONS).await?;
     let opened_in = began.elapsed();
     let mut random = StdRng::seed_from_u64(setting.seed);
     let mut kept = JoinSet::new();
@@ -82,33 +78,6 @@ pub(super) async fn run(setting: &Setting, arguments: &IdleArguments) -> Result<
     report.number("resident_after_mb", after as f64 / 1e6);
     report.number("kb_per_connection", after.saturating_sub(before) as f64 / 1e3 / count as f64);
     Ok(report)
-}
-
-async fn open(
-    setting: &Setting,
-    users: &[users::BenchUser],
-    first_index: usize,
-) -> Result<Vec<Socket>, Failure> {
-    let mut sockets = Vec::with_capacity(users.len());
-    let mut opening = JoinSet::new();
-    let failed = |_| Failure::refused("the generator failed");
-    for (index, user) in users.iter().enumerate() {
-        if opening.len() >= AT_ONCE
-            && let Some(opened) = opening.join_next().await
-        {
-            sockets.push(opened.map_err(failed)??);
-        }
-        let (connector, app, user) =
-            (setting.server.connector.clone(), setting.server.app.clone(), user.clone());
-        opening.spawn_local(async move {
-            let stream = connector.connect(first_index + index).await.map_err(lost)?;
-            Socket::log_in(stream, &app, &user).await
-        });
-    }
-    while let Some(opened) = opening.join_next().await {
-        sockets.push(opened.map_err(failed)??);
-    }
-    Ok(sockets)
 }
 
 /// Sends keep-alives and answers pings; ends only with the connection.

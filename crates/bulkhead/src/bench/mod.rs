@@ -6,15 +6,19 @@
 //! generator was late, so that a server that stalls cannot hide it.
 
 mod connect;
+mod crowd;
 mod direct;
-mod direct_receiver;
 mod direct_sender;
 mod direct_stats;
 mod disk;
+mod fanout;
+mod fanout_run;
 mod history;
 mod http;
 mod idle;
+mod join;
 mod process;
+mod receiver;
 mod report;
 mod server;
 mod socket;
@@ -69,6 +73,10 @@ enum Scenario {
     Idle(idle::IdleArguments),
     /// Direct messages per second and their latency from send to receipt.
     Direct(direct::DirectArguments),
+    /// Deliveries per second to the members of one room or group, and the latency until the last one has a message.
+    Fanout(fanout::FanoutArguments),
+    /// How long it takes until many who come at once are in a room.
+    Join(join::JoinArguments),
     /// Pages of history per second, over REST.
     History(history::HistoryArguments),
 }
@@ -118,6 +126,8 @@ fn on_one_thread(arguments: BenchArguments) -> Result<Report, Failure> {
             Scenario::Connect(scenario) => connect::run(&setting, scenario).await?,
             Scenario::Idle(scenario) => idle::run(&setting, scenario).await?,
             Scenario::Direct(scenario) => direct::run(&setting, scenario).await?,
+            Scenario::Fanout(scenario) => fanout::run(&setting, scenario).await?,
+            Scenario::Join(scenario) => join::run(&setting, scenario).await?,
             Scenario::History(scenario) => history::run(&setting, scenario).await?,
         };
         report.setting("tls", setting.server.is_tls());

@@ -2,6 +2,8 @@
 
 use bulkhead_client::{frames, text_body};
 use bulkhead_model::AppKey;
+use bulkhead_msync::proto::MessageBody;
+use bulkhead_msync::proto::message_body::Type;
 
 use super::socket::whole_frame;
 
@@ -48,13 +50,20 @@ impl Stamp {
 
 impl Template {
     /// A text of `text_bytes` bytes, at least those of a stamp. `now_ms` keeps the client ids of one run apart from
-    /// those of another.
-    pub(super) fn new(app: &AppKey, from: &str, to: &str, text_bytes: usize, now_ms: u64) -> Self {
+    /// those of another. `kind` says whether it goes to a user, a group or a room.
+    pub(super) fn new(
+        app: &AppKey,
+        (from, to): (&str, &str),
+        kind: Type,
+        text_bytes: usize,
+        now_ms: u64,
+    ) -> Self {
         let client_id_base = CLIENT_ID_BIT | (now_ms << SEQUENCE_BITS);
         let placeholder = "~".repeat(STAMP_BYTES);
         let filler = "Lorem ipsum dolor sit amet, consectetur adipisici elit. ";
         let filler: String = filler.chars().cycle().take(text_bytes.saturating_sub(STAMP_BYTES)).collect();
-        let body = text_body(from, to, &format!("{placeholder}{filler}"));
+        let text = text_body(from, to, &format!("{placeholder}{filler}"));
+        let body = MessageBody { r#type: Some(kind.into()), ..text };
         let frame = whole_frame(&frames::send(client_id_base, app, to, &body));
         let place = |of: &[u8]| frame.windows(of.len()).position(|window| window == of);
         let client_id_at = place(&client_id_bytes(client_id_base)).expect("the frame holds its client id");
@@ -114,7 +123,7 @@ mod tests {
     #[test]
     fn a_stamped_frame_is_the_message_that_the_client_would_build() {
         let app: AppKey = "demo#chat".parse().unwrap();
-        let mut template = Template::new(&app, "a", "b", 100, 1_800_000_000_000);
+        let mut template = Template::new(&app, ("a", "b"), Type::Chat, 100, 1_800_000_000_000);
         let stamp = Stamp { sequence: 77, intended_ns: 123_456_789 };
         let frame = template.stamped(stamp).to_vec();
         // Behind the header of four bytes and the mask of four.

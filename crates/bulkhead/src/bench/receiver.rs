@@ -1,16 +1,22 @@
-//! One receiver of direct messages.
-
-use std::rc::Rc;
-use std::time::Instant;
+//! One receiver of messages.
 
 use bulkhead_client::frames;
-use bulkhead_msync::USER_DOMAIN;
 use bulkhead_msync::proto::Jid;
 
-use super::direct::Run;
 use super::socket::{Socket, lost};
+use super::template::Stamp;
 use super::wire::{self, Down};
 use crate::Failure;
+
+/// What a receiver is sent.
+#[derive(Clone, Copy)]
+pub(super) enum Arrival {
+    Message(Stamp),
+    /// A message for the second time or behind a later one.
+    Repeated,
+    /// There is something to be pulled.
+    Notice,
+}
 
 /// Where a pull of the queue stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,27 +27,30 @@ enum Pull {
     RunAgain,
 }
 
-/// Takes what is pushed and pulls what is announced, until it is aborted.
-pub(super) async fn receive(run: Rc<Run>, mut socket: Socket, sender: String) -> Result<(), Failure> {
-    let queue = Jid { name: Some(sender), domain: Some(USER_DOMAIN.to_owned()), ..Jid::default() };
+/// Takes what is pushed and pulls what is announced, until it is aborted. `queue` is by whom or where one sender's messages
+/// are sent.
+pub(super) async fn receive(
+    mut socket: Socket,
+    queue: Jid,
+    mut take: impl FnMut(Arrival),
+) -> Result<(), Failure> {
     let mut last_sequence = 0;
     let mut pull = Pull::Idle;
     loop {
         socket.fill().await.map_err(lost)?;
         while let Some(frame) = socket.next_frame().map_err(lost)? {
-            let mut stats = run.stats.borrow_mut();
-            let now_ns = stats.ns(Instant::now());
             let down = wire::read(frame, |stamp| {
                 if stamp.sequence > last_sequence {
                     last_sequence = stamp.sequence;
-                    stats.record_receipt(stamp.intended_ns, now_ns);
+                    take(Arrival::Message(stamp));
                 } else {
-                    stats.repeated += 1;
+                    take(Arrival::Repeated);
                 }
             });
             let down = down.ok_or_else(|| Failure::refused("a frame is not understood"))?;
-            stats.notices += u64::from(down.is_notice);
-            drop(stats);
+            if down.is_notice {
+                take(Arrival::Notice);
+            }
             let (next, key) = step(pull, &down);
             pull = next;
             if let Some(key) = key {
