@@ -1,6 +1,5 @@
 //! The bus of a router: within the process, or sealed on Redis.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +8,8 @@ use bulkhead_bus::{
 };
 use bulkhead_bus_redis::{Layout, RedisBus, RedisLimits, RedisSettings};
 use bulkhead_chassis::config::{BusConfig, BusKind};
-use bulkhead_chassis::read_private;
+use bulkhead_chassis::read_private_text;
 use bulkhead_model::{Clock, Entropy, Region, Result};
-use zeroize::Zeroizing;
 
 use crate::Failure;
 
@@ -41,7 +39,7 @@ pub fn redis_settings(region: Region, config: &BusConfig) -> Result<Option<Redis
     };
     let (user, password) = match &config.user {
         None => (None, None),
-        Some((user, file)) => (Some(user.clone()), Some(password_in(file)?)),
+        Some((user, file)) => (Some(user.clone()), Some(read_private_text(file)?)),
     };
     let tls_ca = config.tls_ca_file.as_deref().map(|file| {
         std::fs::read(file)
@@ -90,12 +88,4 @@ pub async fn redis_bus(
     let below = redis.expect("the sealed bus was built on it");
     let registry = SealedRegistry::new(sealer, below.registry());
     Ok(RouterBus { bus, events, registry, redis: Some(below) })
-}
-
-fn password_in(file: &Path) -> Result<Zeroizing<String>, Failure> {
-    let bytes = read_private(file)?;
-    let text = std::str::from_utf8(bytes.trim_ascii()).map(|text| Zeroizing::new(text.to_owned()));
-    text.map_err(|_| {
-        Failure::usage(format!("bus.password_file: {}: the password is no text", file.display()))
-    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bulkhead_chassis::config::{CqlConfig, PasswordSource};
 use bulkhead_chassis::residency::{DialledAddress, DialledSource};
-use bulkhead_chassis::{StartError, read_private, tls};
+use bulkhead_chassis::{StartError, read_private_text, tls};
 use bulkhead_model::Region;
 use bulkhead_store_cql::{CqlSettings, CqlStore, Credentials, OpenError};
 use rustls::pki_types::CertificateDer;
@@ -65,12 +65,7 @@ pub(crate) fn failure(error: &OpenError) -> Failure {
 fn password_of(source: PasswordSource) -> Result<String, Failure> {
     match source {
         PasswordSource::Environment(password) => Ok(password.to_string()),
-        PasswordSource::File(path) => {
-            let bytes = read_private(&path)?;
-            let text = std::str::from_utf8(bytes.trim_ascii());
-            let wrong = |_| Failure::usage(format!("{}: the password is no text", path.display()));
-            text.map(str::to_owned).map_err(wrong)
-        }
+        PasswordSource::File(path) => Ok(read_private_text(&path)?.to_string()),
     }
 }
 

@@ -22,6 +22,6 @@ pub use clock::SystemClock;
 pub use config::{Config, Role};
 pub use entropy::OsEntropy;
 pub use exit::StartError;
-pub use files::{read_private, write_private};
+pub use files::{read_private, read_private_text, write_private};
 pub use monitor::Monitor;
 pub use readiness::{DependencyState, Readiness, ReadinessReport};

@@ -1,5 +1,6 @@
-//! The gateway's tie to its router: made at the start, made again whenever it breaks.
+//! The gateway's tie to its router: made at the start, made again whenever it breaks. Sockets outlive it.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use bulkhead_api::DeliverySink;
 use bulkhead_model::{ErrorKind, Result};
 use bulkhead_proto::router::GatewayEvent;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Gateway;
-use crate::sockets::Hub;
+use crate::sockets::{Hub, reopen_sessions};
 
 /// How long one attempt may take, in milliseconds.
 const ATTEMPT_LIMIT_MS: u64 = 5_000;
@@ -26,19 +27,49 @@ const PAUSE_MS_MAX: u64 = 2_000;
 
 /// How the gateway stands to its router.
 pub(crate) struct Attachment {
-    /// Cancelled when the router has lost the sessions that were opened under it, or when the gateway stops.
-    current: Mutex<CancellationToken>,
+    /// Cancelled when there was no router for too long, or when the gateway stops.
+    abandoned: Mutex<CancellationToken>,
+    /// The number of the attachment that holds; 0 while there is none.
+    current: watch::Sender<u64>,
+    /// The number of the next one.
+    next: AtomicU64,
     broken: Arc<Notify>,
 }
 
 impl Attachment {
     pub(crate) fn new(stopping: &CancellationToken) -> Self {
-        Self { current: Mutex::new(stopping.child_token()), broken: Arc::default() }
+        Self {
+            abandoned: Mutex::new(stopping.child_token()),
+            current: watch::Sender::new(0),
+            next: AtomicU64::new(1),
+            broken: Arc::default(),
+        }
     }
 
     /// What a new socket lives under.
-    pub(crate) fn current(&self) -> CancellationToken {
-        self.current.lock().clone()
+    pub(crate) fn abandoned(&self) -> CancellationToken {
+        self.abandoned.lock().clone()
+    }
+
+    /// Answers whether it was the current one.
+    fn end(&self, number: u64) -> bool {
+        self.current.send_if_modified(|current| {
+            let holds = *current == number;
+            *current = if holds { 0 } else { *current };
+            holds
+        })
+    }
+
+    /// The number of this attachment, or of the next one when there is none.
+    pub(crate) async fn current(&self) -> u64 {
+        let mut current = self.current.subscribe();
+        // The sender is ours, so that it cannot be gone.
+        current.wait_for(|number| *number > 0).await.map_or(0, |number| *number)
+    }
+
+    /// Whether the router still knows what it was told under this attachment.
+    pub(crate) fn holds(&self, number: u64) -> bool {
+        *self.current.borrow() == number
     }
 }
 
@@ -46,6 +77,8 @@ impl Attachment {
 struct Sink {
     hub: Arc<Hub>,
     gateway: Weak<Gateway>,
+    number: u64,
+    gone: AtomicBool,
 }
 
 impl DeliverySink for Sink {
@@ -54,14 +87,12 @@ impl DeliverySink for Sink {
     }
 
     fn detached(&self) {
+        self.gone.store(true, Ordering::SeqCst);
         let Some(gateway) = self.gateway.upgrade() else { return };
-        if gateway.stopping.is_cancelled() {
-            return;
+        if !gateway.stopping.is_cancelled() && gateway.attachment.end(self.number) {
+            tracing::warn!("the router has lost this gateway's sessions; they are opened at another");
+            gateway.attachment.broken.notify_one();
         }
-        tracing::warn!("the router has lost this gateway's sessions; all sockets are closed");
-        let fresh = gateway.stopping.child_token();
-        std::mem::replace(&mut *gateway.attachment.current.lock(), fresh).cancel();
-        gateway.attachment.broken.notify_one();
     }
 }
 
@@ -87,26 +118,54 @@ impl Gateway {
     }
 
     async fn attach(self: &Arc<Self>) -> Result<()> {
-        let sink = Arc::new(Sink { hub: Arc::clone(&self.hub), gateway: Arc::downgrade(self) });
+        let attachment = &self.attachment;
+        let sink = Arc::new(Sink {
+            hub: Arc::clone(&self.hub),
+            gateway: Arc::downgrade(self),
+            number: attachment.next.fetch_add(1, Ordering::Relaxed),
+            gone: AtomicBool::new(false),
+        });
         let limit = Duration::from_millis(ATTEMPT_LIMIT_MS);
-        match tokio::time::timeout(limit, self.router.attach(&self.name, sink)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ErrorKind::Timeout.into()),
+        match tokio::time::timeout(limit, self.router.attach(&self.name, sink.clone())).await {
+            Ok(outcome) => outcome?,
+            Err(_) => return Err(ErrorKind::Timeout.into()),
         }
+        attachment.current.send_replace(sink.number);
+        // It may have been lost before anybody knew that it was there.
+        if sink.gone.load(Ordering::SeqCst) && attachment.end(sink.number) {
+            return Err(ErrorKind::Unavailable.into());
+        }
+        Ok(())
+    }
+
+    /// Attaches again, however long it takes; gives up the sockets when it takes too long.
+    async fn attach_again(self: &Arc<Self>) {
+        let since = Instant::now();
+        let mut pause_ms = PAUSE_MS_MIN;
+        while let Err(error) = self.attach().await {
+            tracing::warn!(%error, "no router can be reached");
+            if since.elapsed() > Duration::from_millis(self.settings.router_wait_ms) {
+                let fresh = self.stopping.child_token();
+                std::mem::replace(&mut *self.attachment.abandoned.lock(), fresh).cancel();
+            }
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
+        }
+        tracing::info!("attached to a router again");
     }
 }
 
 async fn stay_attached(gateway: Weak<Gateway>, broken: Arc<Notify>) {
-    let mut pause_ms = PAUSE_MS_MIN;
     loop {
         broken.notified().await;
-        let Some(gateway) = gateway.upgrade() else { return };
-        while let Err(error) = gateway.attach().await {
-            tracing::warn!(%error, "the router cannot be reached");
-            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
+        loop {
+            let Some(gateway) = gateway.upgrade() else { return };
+            gateway.attach_again().await;
+            tokio::select! {
+                () = reopen_sessions(&gateway) => break,
+                // And so is this one.
+                () = broken.notified() => {}
+            }
         }
-        pause_ms = PAUSE_MS_MIN;
-        tracing::info!("attached to the router again");
     }
 }

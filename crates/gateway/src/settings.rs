@@ -13,6 +13,9 @@ pub struct GatewaySettings {
     pub idle_limit_ms: u64,
     /// A socket that has not logged in within this time is closed, in milliseconds.
     pub login_limit_ms: u64,
+    /// How long sockets stay open while there is no router, in milliseconds. More than the lease of a router that died and
+    /// the start of another.
+    pub router_wait_ms: u64,
     /// Most open sockets and connections.
     pub connections_max: usize,
     /// Largest REST body, in bytes.
@@ -41,6 +44,7 @@ impl GatewaySettings {
             homes: BTreeMap::new(),
             idle_limit_ms: 120_000,
             login_limit_ms: 10_000,
+            router_wait_ms: 15_000,
             connections_max: 100_000,
             body_bytes_max: 1024 * 1024,
             request_limit_ms: 14_000,

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bulkhead_chassis::config::{EngineConfig, ObjectsConfig, ObjectsPlace, RegionKeySource, SecretKeySource};
-use bulkhead_chassis::{Role, read_private, region_key};
+use bulkhead_chassis::{Role, read_private_text, region_key};
 use bulkhead_model::ErrorKind;
 use bulkhead_rpc::RpcServer;
 use bulkhead_storage::{AttachmentSettings, ObjectPlace, S3Place};
@@ -10,7 +10,6 @@ use bulkhead_store::{RowKey, Scope, Store, tables};
 use bulkhead_store_cql::{CqlSettings, CqlStore};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 use super::node::Node;
 use crate::compose::StorageInProcess;
@@ -96,7 +95,7 @@ fn settings(objects: ObjectsConfig) -> Result<AttachmentSettings, Failure> {
         ObjectsPlace::Folder(folder) => ObjectPlace::Folder(folder),
         ObjectsPlace::S3 { endpoint, bucket, signing_region, access_key, secret_key } => {
             let secret_key = match secret_key {
-                SecretKeySource::File(path) => secret_text(&path)?,
+                SecretKeySource::File(path) => read_private_text(&path)?,
                 SecretKeySource::Environment(secret) => secret,
             };
             ObjectPlace::S3(S3Place { endpoint, bucket, signing_region, access_key, secret_key })
@@ -107,12 +106,4 @@ fn settings(objects: ObjectsConfig) -> Result<AttachmentSettings, Failure> {
         retention_ms: (objects.retention_days > 0).then(|| u64::from(objects.retention_days) * DAY_MS),
         uploads_max: objects.uploads_max,
     })
-}
-
-/// The one line of a file with a secret.
-fn secret_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let bytes = read_private(path)?;
-    let text = std::str::from_utf8(bytes.trim_ascii()).map(str::to_owned);
-    let wrong = |_| Failure::usage(format!("{}: the secret is no text", path.display()));
-    text.map(Zeroizing::new).map_err(wrong)
 }

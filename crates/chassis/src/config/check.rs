@@ -275,6 +275,7 @@ impl Check<'_> {
                 "gateway",
                 &[
                     ("login_limit_ms", limits.login_limit_ms),
+                    ("router_wait_ms", limits.router_wait_ms),
                     ("request_limit_ms", limits.request_limit_ms),
                     ("attachment_bytes_max", limits.attachment_bytes_max),
                     ("transfer_limit_ms", limits.transfer_limit_ms),

@@ -139,6 +139,7 @@ pub struct GatewayConfig {
 pub struct GatewayLimits {
     pub idle_limit_ms: u64,
     pub login_limit_ms: u64,
+    pub router_wait_ms: u64,
     pub connections_max: usize,
     pub body_bytes_max: usize,
     pub request_limit_ms: u64,

@@ -13,8 +13,7 @@ use bulkhead_rpc::Identity;
 use bulkhead_rpc::identity::{CredentialTexts, Credentials, CredentialsError, ServiceName};
 use zeroize::Zeroizing;
 
-use crate::StartError;
-use crate::files::read_private_to_group;
+use crate::{StartError, read_private};
 
 /// Largest file of certificates, in bytes.
 const CERTIFICATES_BYTES_MAX: u64 = 1024 * 1024;
@@ -53,7 +52,7 @@ impl Texts {
         Ok(Self {
             authority: read(&files.authority)?,
             certificate: read(&files.certificate)?,
-            key: read_private_to_group(&files.key)?,
+            key: read_private(&files.key)?,
         })
     }
 

@@ -16,7 +16,7 @@ use bulkhead_proto::router::{ConfirmRequest, JoinRequest, MemberRequest, PullReq
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::calls::{CALL_LIMIT, Calls, Outcome, within};
 use super::login::{self, Client};
@@ -52,11 +52,10 @@ pub(super) struct Connection {
     calls: Calls,
     /// One timer for all deadlines: set again when it fires, not with every frame.
     timer: Pin<Box<Sleep>>,
-    attachment: CancellationToken,
     /// The client has said that it goes, or was told to.
     went: bool,
-    /// Resolves when the router or this gateway is gone; `None` once the session knows.
-    detached: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Resolves when there is no router for too long or this gateway stops; `None` once the session knows.
+    abandoned: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     _open: OpenSocket,
 }
 
@@ -80,7 +79,6 @@ impl Connection {
             login_limit_ms: settings.login_limit_ms,
             frame_rate_per_s: settings.frame_rate_per_s,
         };
-        let attachment = gateway.attachment.current();
         Self {
             socket,
             session: Session::new(limits, gateway.clock.now_ms()),
@@ -88,8 +86,7 @@ impl Connection {
             publishing: VecDeque::new(),
             calls: Calls::default(),
             timer: Box::pin(tokio::time::sleep(Duration::from_millis(settings.login_limit_ms))),
-            detached: Some(Box::pin(attachment.clone().cancelled_owned())),
-            attachment,
+            abandoned: Some(Box::pin(gateway.attachment.abandoned().cancelled_owned())),
             went: false,
             _open: OpenSocket::new(&gateway.meters),
             gateway,
@@ -152,10 +149,10 @@ impl Connection {
         self.hand_in(waiting, now_ms, out);
         let frames = self.poll_frames(context, now_ms, out)?;
         progress |= frames > 0;
-        if let Some(detached) = &mut self.detached
-            && detached.poll_unpin(context).is_ready()
+        if let Some(abandoned) = &mut self.abandoned
+            && abandoned.poll_unpin(context).is_ready()
         {
-            self.detached = None;
+            self.abandoned = None;
             self.session.drain(out);
         }
         self.poll_timer(context, now_ms, out);
@@ -186,8 +183,8 @@ impl Connection {
         match outcome {
             Outcome::Login(Ok(admission)) => {
                 let logged_in = LoggedIn {
-                    user: admission.client.user.clone(),
-                    device: admission.client.device.clone(),
+                    user: admission.client.user().to_owned(),
+                    device: admission.client.device().to_owned(),
                     expires_ms: admission.expires_ms,
                     behind: admission.behind,
                 };
@@ -227,6 +224,7 @@ impl Connection {
             match event {
                 Event::Delivery(delivery) => self.session.deliver(&delivery, out),
                 Event::Kick { operation, detail } => self.session.kick(operation, &detail, now_ms, out),
+                Event::Forgotten => self.session.drain(out),
             }
         }
         if waiting.overflowed {
@@ -307,7 +305,7 @@ impl Connection {
                     feed(&mut self.socket, Message::Ping(Bytes::copy_from_slice(&payload))).await?;
                 }
                 Command::Login(request) => {
-                    let admission = login::admit(Arc::clone(&self.gateway), self.attachment.clone(), request);
+                    let admission = login::admit(Arc::clone(&self.gateway), request);
                     self.calls.start(admission.map(Outcome::Login));
                 }
                 Command::Close(reason) => {
@@ -336,7 +334,7 @@ impl Connection {
 
 fn publish_one(gateway: &Gateway, client: &Client, publish: Publish, publishing: &mut VecDeque<Publishing>) {
     let (client_id, to) = (publish.client_id, publish.to.clone());
-    let request = translate::publish(publish, &client.app, &client.user, &client.device);
+    let request = translate::publish(publish, client.app(), client.user(), client.device());
     let span = bulkhead_api::path::begin();
     let pending = span.in_scope(|| gateway.router.publish(request));
     publishing.push_back(Publishing {

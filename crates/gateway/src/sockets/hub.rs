@@ -2,10 +2,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bulkhead_proto::router::gateway_event::Event as RouterEvent;
 use bulkhead_proto::router::{
-    ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships, Recount,
+    ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships, OpenSessionRequest, Recount,
+    SessionRequest,
 };
 use parking_lot::RwLock;
 
@@ -31,11 +33,10 @@ pub(crate) struct Hub {
 
 /// What the hub holds of a session.
 pub(super) struct SessionHandle {
-    /// The number that the router knows it by.
-    pub(super) number: u64,
-    pub(super) user: Box<str>,
-    pub(super) device: Box<str>,
+    /// How it was opened at the router, so that it can be opened at another.
+    pub(super) opening: OpenSessionRequest,
     pub(super) outbox: Outbox,
+    ended: AtomicBool,
 }
 
 /// A session's place in the hub; given up when dropped.
@@ -56,18 +57,20 @@ impl Hub {
     }
 
     /// Makes a session known. Must come before the router is told of it, so that no delivery is missed.
-    pub(super) fn register(
-        self: &Arc<Self>,
-        app: &[u8],
-        user: &str,
-        device: &str,
-        number: u64,
-    ) -> Registration {
+    pub(super) fn register(self: &Arc<Self>, opening: OpenSessionRequest) -> Registration {
         let outbox = Outbox::new(self.outbox_bytes_max);
-        let handle = Arc::new(SessionHandle { number, user: user.into(), device: device.into(), outbox });
-        let key: UserKey = key_of(app, user).into();
+        let key: UserKey = key_of(&opening.app, &opening.user).into();
+        let handle = Arc::new(SessionHandle { opening, outbox, ended: AtomicBool::new(false) });
         self.part(&key).write().entry(key.clone()).or_default().add(Arc::clone(&handle));
         Registration { hub: Arc::clone(self), key, handle }
+    }
+
+    /// All sessions that there are now.
+    pub(super) fn sessions(&self) -> Vec<Arc<SessionHandle>> {
+        let of_part = |part: &RwLock<Part>| -> Vec<_> {
+            part.read().values().flat_map(Person::sessions).cloned().collect()
+        };
+        self.parts.iter().flat_map(of_part).collect()
     }
 
     /// Hands out what the router has. Never blocks on a socket.
@@ -89,10 +92,10 @@ impl Hub {
         let key = key_of(&delivery.app, &delivery.user);
         let part = self.part(&key).read();
         let Some(person) = part.get(key.as_slice()) else { return };
-        let devices = person.sessions().map(|session| &*session.device);
+        let devices = person.sessions().map(|session| session.device());
         let Some(delivery) = translate::delivery(delivery, devices).map(Arc::new) else { return };
         for session in person.sessions() {
-            let is_for_device = delivery.is_for(&session.user, &session.device);
+            let is_for_device = delivery.is_for(session.user(), session.device());
             session.outbox.deliver(Arc::clone(&delivery), is_for_device);
         }
     }
@@ -101,10 +104,10 @@ impl Hub {
     fn deliver_to_channel(&self, delivery: ChannelDelivery) {
         let Some(key) = channel_key(&delivery.app, delivery.queue.as_ref()) else { return };
         self.channels.with(&key, |sessions| {
-            let devices = sessions.iter().map(|session| (&*session.user, &*session.device));
+            let devices = sessions.iter().map(|session| (session.user(), session.device()));
             let Some(delivery) = translate::channel_delivery(delivery, devices).map(Arc::new) else { return };
             for session in sessions {
-                let is_for_device = delivery.is_for(&session.user, &session.device);
+                let is_for_device = delivery.is_for(session.user(), session.device());
                 session.outbox.deliver(Arc::clone(&delivery), is_for_device);
             }
         });
@@ -145,8 +148,8 @@ impl Hub {
         let part = self.part(&key).read();
         let Some(person) = part.get(key.as_slice()) else { return };
         for session in person.sessions() {
-            let is_meant = (kick.session == 0 || kick.session == session.number)
-                && (kick.device.is_empty() || *kick.device == *session.device);
+            let is_meant = (kick.session == 0 || kick.session == session.opening.session)
+                && (kick.device.is_empty() || kick.device == session.device());
             if is_meant {
                 session.outbox.kick(translate::operation(kick.reason()), &kick.detail);
             }
@@ -160,6 +163,35 @@ impl Hub {
 
 fn key_of(app: &[u8], user: &str) -> Vec<u8> {
     [app, user.as_bytes()].concat()
+}
+
+impl SessionHandle {
+    pub(super) fn user(&self) -> &str {
+        &self.opening.user
+    }
+
+    pub(super) fn device(&self) -> &str {
+        &self.opening.device
+    }
+
+    /// How the router's calls name this session.
+    pub(super) fn session(&self) -> SessionRequest {
+        SessionRequest {
+            app: self.opening.app.clone(),
+            user: self.opening.user.clone(),
+            device: self.opening.device.clone(),
+            session: self.opening.session,
+        }
+    }
+
+    /// The session is closed at the router from now on; whoever opens it again has to close it.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
 }
 
 impl Registration {
@@ -191,6 +223,11 @@ mod tests {
     use super::*;
 
     const APP: [u8; 16] = [1; 16];
+
+    fn register(hub: &Arc<Hub>, user: &str, device: &str, session: u64) -> Registration {
+        let (app, user, device) = (Bytes::copy_from_slice(&APP), user.into(), device.into());
+        hub.register(OpenSessionRequest { app, user, device, session, ..OpenSessionRequest::default() })
+    }
 
     fn delivery(user: &str) -> GatewayEvent {
         let queue = Queue { name: "bob".into(), kind: 0 };
@@ -224,8 +261,13 @@ mod tests {
     fn a_delivery_reaches_all_sessions_of_its_user_and_no_other() {
         let hub = Arc::new(Hub::new(1000));
         let sessions = [("alice", "a"), ("alice", "b"), ("bob", "a")];
-        let sessions = sessions.map(|(user, device)| hub.register(&APP, user, device, 1));
-        let elsewhere = hub.register(&[2; 16], "alice", "a", 1);
+        let sessions = sessions.map(|(user, device)| register(&hub, user, device, 1));
+        let elsewhere = hub.register(OpenSessionRequest {
+            app: Bytes::copy_from_slice(&[2; 16]),
+            user: "alice".into(),
+            device: "a".into(),
+            ..OpenSessionRequest::default()
+        });
         hub.deliver(vec![delivery("alice"), delivery("alice"), delivery("nobody")]);
         assert_eq!(sessions.each_ref().map(waiting), [2, 2, 0]);
         assert_eq!(waiting(&elsewhere), 0);
@@ -234,7 +276,7 @@ mod tests {
     #[test]
     fn a_message_that_no_device_here_gets_is_not_encoded() {
         let hub = Arc::new(Hub::new(1000));
-        let sender = hub.register(&APP, "alice", "a", 1);
+        let sender = register(&hub, "alice", "a", 1);
         let delivered = |except: &str| {
             let mut event = delivery("alice");
             if let Some(RouterEvent::Delivery(delivery)) = &mut event.event {
@@ -255,7 +297,7 @@ mod tests {
     fn a_kick_reaches_the_session_or_device_that_it_names() {
         let hub = Arc::new(Hub::new(1000));
         let sessions = [("a", 1), ("a", 2), ("b", 3)];
-        let sessions = sessions.map(|(device, number)| hub.register(&APP, "alice", device, number));
+        let sessions = sessions.map(|(device, number)| register(&hub, "alice", device, number));
         for (event, expected) in [
             (kick("alice", 2, ""), [0, 1, 0]),
             (kick("alice", 0, "a"), [1, 1, 0]),
@@ -271,7 +313,7 @@ mod tests {
     fn who_may_have_missed_something_is_told_on_every_device() {
         let hub = Arc::new(Hub::new(1000));
         let sessions = [("alice", "a"), ("alice", "b"), ("bob", "a")];
-        let sessions = sessions.map(|(user, device)| hub.register(&APP, user, device, 1));
+        let sessions = sessions.map(|(user, device)| register(&hub, user, device, 1));
         let recount = Recount { app: Bytes::copy_from_slice(&APP), user: "alice".into() };
         hub.deliver(vec![GatewayEvent { event: Some(RouterEvent::Recount(recount)) }]);
         let lost = |session: &Registration| {
@@ -283,7 +325,7 @@ mod tests {
     #[test]
     fn nothing_is_left_of_sessions_that_are_gone() {
         let hub = Arc::new(Hub::new(1000));
-        let sessions = ["a", "b"].map(|device| hub.register(&APP, "alice", device, 1));
+        let sessions = ["a", "b"].map(|device| register(&hub, "alice", device, 1));
         hub.deliver(vec![memberships("alice", &["1", "2"])]);
         drop(sessions);
         assert!(hub.parts.iter().all(|part| part.read().is_empty()));
@@ -325,7 +367,7 @@ mod tests {
         let received = |session: &&Registration| {
             let handle = session.handle();
             let waiting = handle.outbox.take(&Context::from_waker(Waker::noop()));
-            let is_mine = |event: &&Event| matches!(event, Event::Delivery(delivery) if delivery.is_for(&handle.user, &handle.device));
+            let is_mine = |event: &&Event| matches!(event, Event::Delivery(delivery) if delivery.is_for(handle.user(), handle.device()));
             (waiting.events.len(), waiting.events.iter().filter(is_mine).count())
         };
         sessions.iter().map(received).collect()
@@ -334,9 +376,9 @@ mod tests {
     #[test]
     fn a_group_s_message_reaches_the_sessions_of_its_members_with_one_frame() {
         let hub = Arc::new(Hub::new(1000));
-        let alice = hub.register(&APP, "alice", "same", 1);
-        let bob = hub.register(&APP, "bob", "same", 2);
-        let carol = hub.register(&APP, "carol", "same", 3);
+        let alice = register(&hub, "alice", "same", 1);
+        let bob = register(&hub, "bob", "same", 2);
+        let carol = register(&hub, "carol", "same", 3);
         hub.deliver(vec![
             membership("alice", "1", true),
             membership("bob", "1", true),
@@ -363,14 +405,14 @@ mod tests {
     #[test]
     fn sessions_come_and_go_with_their_users_memberships() {
         let hub = Arc::new(Hub::new(1000));
-        let first = hub.register(&APP, "alice", "a", 1);
+        let first = register(&hub, "alice", "a", 1);
         let tell = || {
             hub.deliver(vec![to_group("1", "", "", &[]), to_group("2", "", "", &[])]);
         };
         hub.deliver(vec![membership("alice", "1", true), membership("alice", "1", true)]);
         tell();
         assert_eq!(received(&[&first]), [(1, 1)]);
-        let second = hub.register(&APP, "alice", "b", 2);
+        let second = register(&hub, "alice", "b", 2);
         tell();
         assert_eq!(received(&[&first, &second]), [(1, 1), (0, 0)], "not known to be a member yet");
         hub.deliver(vec![memberships("alice", &["1", "2"]), memberships("alice", &["1", "2"])]);

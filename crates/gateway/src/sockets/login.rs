@@ -6,9 +6,8 @@ use std::time::Duration;
 use bulkhead_model::{AppKey, Error, ErrorKind, Result, fold_username};
 use bulkhead_msync::codec::LoginRequest;
 use bulkhead_proto::auth::{AuthenticateRequest, FindAppRequest, Identity, find_app_request::By};
-use bulkhead_proto::router::{CloseSessionRequest, OpenSessionRequest, SessionRequest};
+use bulkhead_proto::router::{CloseSessionRequest, OpenSessionRequest, OpenedSession, SessionRequest};
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 
 use super::calls::{CALL_LIMIT, within};
 use super::hub::Registration;
@@ -18,21 +17,25 @@ use crate::home::{directions, look_in_token};
 
 /// Whom a socket belongs to once it is logged in.
 pub(super) struct Client {
-    pub(super) app: Bytes,
-    pub(super) user: String,
-    pub(super) device: String,
     pub(super) registration: Registration,
 }
 
 impl Client {
+    pub(super) fn app(&self) -> &Bytes {
+        &self.registration.handle().opening.app
+    }
+
+    pub(super) fn user(&self) -> &str {
+        self.registration.handle().user()
+    }
+
+    pub(super) fn device(&self) -> &str {
+        self.registration.handle().device()
+    }
+
     /// How the router's calls name this session.
     pub(super) fn session(&self) -> SessionRequest {
-        SessionRequest {
-            app: self.app.clone(),
-            user: self.user.clone(),
-            device: self.device.clone(),
-            session: self.registration.handle().number,
-        }
+        self.registration.handle().session()
     }
 
     /// Tells the router that the session is over. A router that does not hear it finds out when a gateway with this
@@ -40,9 +43,15 @@ impl Client {
     ///
     /// A client that was lost, rather than went, may be back in a moment and keeps its rooms that long.
     pub(super) async fn close(&self, gateway: &Gateway, lost: bool) {
-        let request = CloseSessionRequest { session: Some(self.session()), lost };
-        let _ = tokio::time::timeout(Duration::from_secs(5), gateway.router.close_session(request)).await;
+        self.registration.handle().end();
+        close_session(gateway, self.session(), lost).await;
     }
+}
+
+/// Has the router forget a session, if it can be reached.
+pub(super) async fn close_session(gateway: &Gateway, session: SessionRequest, lost: bool) {
+    let request = CloseSessionRequest { session: Some(session), lost };
+    let _ = tokio::time::timeout(Duration::from_secs(5), gateway.router.close_session(request)).await;
 }
 
 /// A login that succeeded, with what the session needs to know of it.
@@ -54,35 +63,25 @@ pub(super) struct Admission {
 
 /// Judges a login and opens the session. Registered in the hub before the router knows of it: what is delivered
 /// meanwhile waits in the outbox.
-pub(super) async fn admit(
-    gateway: Arc<Gateway>,
-    attachment: CancellationToken,
-    request: Box<LoginRequest>,
-) -> Result<Admission> {
+pub(super) async fn admit(gateway: Arc<Gateway>, request: Box<LoginRequest>) -> Result<Admission> {
     let (app, identity) = within(CALL_LIMIT, identify(&gateway, &request)).await?;
     let number = gateway.entropy.next_u64().max(1);
     let device = if request.device.is_empty() { format!("device_{number:016x}") } else { request.device };
-    let user = identity.username;
-    let registration = gateway.hub.register(&app, &user, &device, number);
-    let client = Box::new(Client { app: app.clone(), user, device, registration });
-
-    let open = OpenSessionRequest {
+    let opening = OpenSessionRequest {
         gateway: gateway.name.clone(),
         session: number,
         app,
-        user: client.user.clone(),
-        device: client.device.clone(),
+        user: identity.username,
+        device,
         platform: request.platform.to_owned(),
         device_name: request.device_name,
         device_uuid: request.device_uuid,
-        login_ext: request.login_ext,
+        // For whom this login forces out, now and not when it is opened again.
+        login_ext: String::new(),
     };
-    let opened = match within(CALL_LIMIT, gateway.router.open_session(open)).await {
-        // The router may have lost the session again before this socket could hear of it.
-        Ok(_) if attachment.is_cancelled() => Err(ErrorKind::Unavailable.into()),
-        outcome => outcome,
-    };
-    match opened {
+    let first = OpenSessionRequest { login_ext: request.login_ext, ..opening.clone() };
+    let client = Box::new(Client { registration: gateway.hub.register(opening) });
+    match within(CALL_LIMIT, open(&gateway, first)).await {
         Ok(opened) => {
             let queues = translate::counts(opened.behind);
             let behind = queues.into_iter().map(|(queue, _)| queue).collect();
@@ -92,6 +91,18 @@ pub(super) async fn admit(
             // It may have been opened all the same.
             client.close(&gateway, true).await;
             Err(error)
+        }
+    }
+}
+
+/// Opens a session at the router that this gateway is attached to when that is done.
+async fn open(gateway: &Gateway, request: OpenSessionRequest) -> Result<OpenedSession> {
+    loop {
+        let attachment = gateway.attachment.current().await;
+        let opened = gateway.router.open_session(request.clone()).await;
+        // A router that is gone has lost the session, or could not take it.
+        if gateway.attachment.holds(attachment) {
+            return opened;
         }
     }
 }

@@ -12,9 +12,11 @@ mod login;
 mod meters;
 mod outbox;
 mod person;
+mod reopen;
 mod translate;
 mod upgrade;
 
 pub(crate) use hub::Hub;
 pub(crate) use meters::Meters;
+pub(crate) use reopen::reopen_sessions;
 pub(crate) use upgrade::routes;

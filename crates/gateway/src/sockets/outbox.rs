@@ -16,6 +16,8 @@ pub(super) enum Event {
     Delivery(Arc<Delivery>),
     /// The end of the session.
     Kick { operation: Operation, detail: Box<str> },
+    /// The router does not know the session any more: its client has to come again.
+    Forgotten,
 }
 
 /// What waits for one session's socket to be free. Bounded: a message that does not fit is dropped, and the session is
@@ -67,6 +69,12 @@ impl Outbox {
     /// The end of a session always fits.
     pub(super) fn kick(&self, operation: Operation, detail: &str) {
         self.waiting.lock().events.push_back(Event::Kick { operation, detail: detail.into() });
+        self.socket.wake();
+    }
+
+    /// The session could not be kept at the router.
+    pub(super) fn forget(&self) {
+        self.waiting.lock().events.push_back(Event::Forgotten);
         self.socket.wake();
     }
 

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use bulkhead_api::RouterApi;
 use bulkhead_msync::proto::StatisticsBody;
-use bulkhead_proto::router::{DisconnectRequest, KickReason};
+use bulkhead_proto::router::{DisconnectRequest, KickReason, UserRequest};
 use prost::Message as _;
 
-use crate::client::{Client, Down};
+use crate::client::{Client, Down, text_of};
 use crate::region::Region;
 
 #[tokio::test]
@@ -46,11 +46,64 @@ async fn a_drain_answers_what_was_sent_and_tells_every_socket_to_come_back() {
 }
 
 #[tokio::test]
-async fn sockets_are_closed_when_the_router_has_lost_them_and_may_come_back() {
+async fn a_socket_outlives_its_router_and_gets_what_came_meanwhile() {
     let region = Region::start().await;
     let mut alice = region.client("alice", "webim_a").await;
+    let mut bob = region.client("bob", "webim_b").await;
+    region.router.refuse(true);
+    region.router.lose_gateway().await;
+    alice.text(1, "bob", "meanwhile").await;
+    region.router.refuse(false);
+    assert!(matches!(bob.next().await, Down::Notice(_)));
+    assert_eq!(bob.pull_all("alice").await, ["meanwhile"]);
+    alice.text(2, "bob", "after").await;
+    assert_eq!(text_of(&bob.next_sync().await.metas[0]), "after", "messages are pushed again");
+}
+
+#[tokio::test]
+async fn a_login_waits_for_a_router() {
+    let region = Region::start().await;
+    let token = region.token("alice").await;
+    region.router.refuse(true);
+    region.router.lose_gateway().await;
+    let mut alice = Client::connect(region.address).await;
+    let (_, ()) = tokio::join!(alice.log_in("alice", "webim_a", &token), async {
+        tokio::task::yield_now().await;
+        region.router.refuse(false);
+    });
+    let devices = UserRequest { app: region.app.clone(), user: "alice".into() };
+    assert_eq!(region.router.devices(devices).await.unwrap().devices.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_whose_client_went_while_there_was_no_router_is_not_opened_again() {
+    let region = Region::start().await;
+    let alice = region.client("alice", "webim_a").await;
+    let mut bob = region.client("bob", "webim_b").await;
+    region.router.refuse(true);
+    region.router.lose_gateway().await;
+    drop(alice);
+    bob.round_trip().await;
+    region.router.refuse(false);
+    let devices = async |user: &str| {
+        let request = UserRequest { app: region.app.clone(), user: user.into() };
+        region.router.devices(request).await.unwrap().devices.len()
+    };
+    while devices("bob").await == 0 || devices("alice").await > 0 {
+        tokio::task::yield_now().await;
+    }
+    bob.round_trip().await;
+    assert_eq!((devices("alice").await, devices("bob").await), (0, 1));
+}
+
+#[tokio::test]
+async fn sockets_are_closed_when_there_is_no_router_for_long_and_may_come_back() {
+    let region = Region::with(|settings| settings.router_wait_ms = 1).await;
+    let mut alice = region.client("alice", "webim_a").await;
+    region.router.refuse(true);
     region.router.lose_gateway().await;
     assert!(matches!(alice.next().await, Down::Closed(1012)));
+    region.router.refuse(false);
     while !region.router.is_attached() {
         tokio::task::yield_now().await;
     }

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bulkhead_api::{
@@ -84,7 +85,12 @@ impl Region {
         })
         .await
         .unwrap();
-        let router = Arc::new(Switched { router, attached: Mutex::default(), gate: Semaphore::new(1) });
+        let router = Arc::new(Switched {
+            router,
+            attached: Mutex::default(),
+            refuses: AtomicBool::new(false),
+            gate: Semaphore::new(1),
+        });
         let mut settings = GatewaySettings::new("http://localhost");
         change(&mut settings);
         let dependencies = Dependencies {
@@ -144,6 +150,8 @@ pub(crate) struct Switched {
     router: Arc<RouterService>,
     /// The name and the sink of the gateway.
     attached: Mutex<Option<(String, Arc<dyn DeliverySink>)>>,
+    /// Takes no gateway.
+    refuses: AtomicBool,
     /// A pull takes a permit and gives it back.
     pub(crate) gate: Semaphore,
 }
@@ -156,6 +164,11 @@ impl Switched {
         sink.detached();
     }
 
+    /// Whether the gateway may attach again.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
+    }
+
     pub(crate) fn is_attached(&self) -> bool {
         self.attached.lock().is_some()
     }
@@ -164,6 +177,9 @@ impl Switched {
 #[async_trait]
 impl RouterApi for Switched {
     async fn attach(&self, gateway: &str, sink: Arc<dyn DeliverySink>) -> Result<()> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(ErrorKind::Unavailable.into());
+        }
         self.router.attach(gateway, sink.clone()).await?;
         *self.attached.lock() = Some((gateway.to_owned(), sink));
         Ok(())
