@@ -10,7 +10,7 @@ use bulkhead_proto::router::GatewayEvent;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::Gateway;
 use crate::sockets::{Hub, reopen_sessions};
@@ -25,10 +25,32 @@ const START_LIMIT_MS: u64 = 5_000;
 const PAUSE_MS_MIN: u64 = 50;
 const PAUSE_MS_MAX: u64 = 2_000;
 
+/// The time for which sockets stay open: it ends when there was no router for too long, or when the gateway stops.
+#[derive(Default)]
+pub(crate) struct Tenure {
+    over: AtomicBool,
+    token: CancellationToken,
+}
+
+impl Tenure {
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Resolves when it is over.
+    pub(crate) fn ends(&self) -> WaitForCancellationFutureOwned {
+        self.token.clone().cancelled_owned()
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.token.cancel();
+    }
+}
+
 /// How the gateway stands to its router.
 pub(crate) struct Attachment {
-    /// Cancelled when there was no router for too long, or when the gateway stops.
-    abandoned: Mutex<CancellationToken>,
+    tenure: Mutex<Arc<Tenure>>,
     /// The number of the attachment that holds; 0 while there is none.
     current: watch::Sender<u64>,
     /// The number of the next one.
@@ -37,9 +59,9 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(stopping: &CancellationToken) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            abandoned: Mutex::new(stopping.child_token()),
+            tenure: Mutex::default(),
             current: watch::Sender::new(0),
             next: AtomicU64::new(1),
             broken: Arc::default(),
@@ -47,8 +69,13 @@ impl Attachment {
     }
 
     /// What a new socket lives under.
-    pub(crate) fn abandoned(&self) -> CancellationToken {
-        self.abandoned.lock().clone()
+    pub(crate) fn tenure(&self) -> Arc<Tenure> {
+        self.tenure.lock().clone()
+    }
+
+    /// Closes all sockets that there are.
+    pub(crate) fn give_up_sockets(&self) {
+        self.tenure().end();
     }
 
     /// Answers whether it was the current one.
@@ -145,8 +172,8 @@ impl Gateway {
         while let Err(error) = self.attach().await {
             tracing::warn!(%error, "no router can be reached");
             if since.elapsed() > Duration::from_millis(self.settings.router_wait_ms) {
-                let fresh = self.stopping.child_token();
-                std::mem::replace(&mut *self.attachment.abandoned.lock(), fresh).cancel();
+                let old = std::mem::take(&mut *self.attachment.tenure.lock());
+                old.end();
             }
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);

@@ -75,7 +75,7 @@ impl Gateway {
             entropy,
             name,
             hub: Arc::new(Hub::new(settings.outbox_bytes_max)),
-            attachment: Attachment::new(&stopping),
+            attachment: Attachment::new(),
             settings,
             transfers: Arc::default(),
             thumbnails: Arc::new(rest::Thumbnails::new()),
@@ -97,6 +97,7 @@ impl Gateway {
     /// a bounded time.
     pub async fn drain(&self) {
         self.stopping.cancel();
+        self.attachment.give_up_sockets();
         self.tasks.close();
         let limit = Duration::from_millis(DRAIN_LIMIT_MS);
         if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {

@@ -9,21 +9,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use bulkhead_api::PendingPublish;
 use bulkhead_model::ErrorKind;
-use bulkhead_msync::{CloseReason, Command, Join, LoggedIn, Publish, Queue, Session, SessionLimits};
-use bulkhead_proto::router::{ConfirmRequest, JoinRequest, MemberRequest, PullRequest};
+use bulkhead_msync::{CloseReason, Command, LoggedIn, Session, SessionLimits};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::calls::{CALL_LIMIT, Calls, Outcome, within};
+use super::alarm::Alarm;
+use super::begin::{self, Publishing};
+use super::calls::{Calls, Outcome};
 use super::login::{self, Client};
 use super::meters::OpenSocket;
 use super::outbox::{Event, Waiting};
+use super::readiness::Readiness;
 use super::translate;
 use crate::Gateway;
+use crate::attachment::Tenure;
 
 /// Frames that are taken before their answers are written.
 const FRAMES_PER_TURN: usize = 64;
@@ -44,32 +45,44 @@ const KICK_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     gateway: Arc<Gateway>,
     socket: WebSocket,
+    readiness: Readiness,
     session: Session,
     client: Option<Box<Client>>,
     /// What is published and not answered yet, in order: one worker answers one channel in order anyway, and a queue
     /// takes no allocation and one wake-up for a whole batch of answers.
     publishing: VecDeque<Publishing>,
     calls: Calls,
-    /// One timer for all deadlines: set again when it fires, not with every frame.
-    timer: Pin<Box<Sleep>>,
+    /// One for all deadlines.
+    alarm: Alarm,
     /// The client has said that it goes, or was told to.
     went: bool,
-    /// Resolves when there is no router for too long or this gateway stops; `None` once the session knows.
-    abandoned: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    tenure: Arc<Tenure>,
+    /// Wakes the task when the tenure ends. Looked at once: each look takes a lock that all sockets share.
+    tenure_ends: Pin<Box<WaitForCancellationFutureOwned>>,
+    listens: bool,
     _open: OpenSocket,
-}
-
-struct Publishing {
-    client_id: u64,
-    to: Queue,
-    since_ms: u64,
-    pending: PendingPublish,
-    /// Ends with the answer.
-    _span: tracing::Span,
 }
 
 /// The socket is of no use any more.
 struct Gone;
+
+/// How a look at everything that may be ready ended.
+#[derive(PartialEq, Eq)]
+enum Turn {
+    /// All was taken: what becomes ready from now on wakes the task.
+    Exhausted,
+    /// There may be more.
+    Cut,
+}
+
+/// What carrying out commands came to.
+#[derive(PartialEq, Eq)]
+enum Done {
+    /// Nothing but frames that were written.
+    Written,
+    /// Something was begun that nobody has looked at.
+    Begun,
+}
 
 impl Connection {
     pub(super) fn new(gateway: Arc<Gateway>, socket: WebSocket) -> Self {
@@ -79,14 +92,18 @@ impl Connection {
             login_limit_ms: settings.login_limit_ms,
             frame_rate_per_s: settings.frame_rate_per_s,
         };
+        let tenure = gateway.attachment.tenure();
         Self {
             socket,
+            readiness: Readiness::new(),
             session: Session::new(limits, gateway.clock.now_ms()),
             client: None,
             publishing: VecDeque::new(),
             calls: Calls::default(),
-            timer: Box::pin(tokio::time::sleep(Duration::from_millis(settings.login_limit_ms))),
-            abandoned: Some(Box::pin(gateway.attachment.abandoned().cancelled_owned())),
+            alarm: Alarm::new(gateway.clock.now_ms(), settings.login_limit_ms),
+            tenure_ends: Box::pin(tenure.ends()),
+            tenure,
+            listens: false,
             went: false,
             _open: OpenSocket::new(&gateway.meters),
             gateway,
@@ -105,16 +122,26 @@ impl Connection {
     async fn turn_until_closed(&mut self) {
         let mut commands = Vec::new();
         loop {
-            let turned = poll_fn(|context| self.poll_turn(context, &mut commands)).await;
-            if turned.is_err() {
+            let Ok(turn) = poll_fn(|context| self.poll_turn(context, &mut commands)).await else { return };
+            let mut polls = 0;
+            let Ok(done) = ({
+                let mut carrying = std::pin::pin!(self.carry_out(&mut commands));
+                poll_fn(|context| {
+                    polls += 1;
+                    carrying.as_mut().poll(context)
+                })
+                .await
+            }) else {
                 return;
-            }
-            let closed = self.carry_out(&mut commands).await;
-            if closed.is_err() {
-                return;
-            }
+            };
             // A burst must not leave its memory behind.
             commands.shrink_to(FRAMES_PER_TURN / 16);
+            // What became ready while the socket had no room has woken the task already.
+            if turn == Turn::Exhausted && done == Done::Written && polls == 1 {
+                // Nothing is ready, nothing new was begun, and whatever becomes ready wakes this task: to look again
+                // before it does would cost every delivery as much again.
+                woken().await;
+            }
         }
     }
 
@@ -136,7 +163,12 @@ impl Connection {
     // -------------------------------------------------------------------------------------------- what is ready
 
     /// Hands everything that is ready to the session. Pending when nothing was.
-    fn poll_turn(&mut self, context: &mut Context<'_>, out: &mut Vec<Command>) -> Poll<Result<(), Gone>> {
+    fn poll_turn(&mut self, context: &mut Context<'_>, out: &mut Vec<Command>) -> Poll<Result<Turn, Gone>> {
+        if !self.listens {
+            self.listens = true;
+            self.readiness.wakes(context);
+            let _ = self.tenure_ends.poll_unpin(context);
+        }
         let now_ms = self.gateway.clock.now_ms();
         // Taken before the outcomes are looked at and handed in after them: the router answers a sender before it
         // delivers what follows, so that no answer can be missing when its successor is handed in.
@@ -147,17 +179,16 @@ impl Connection {
         let mut progress = self.poll_outcomes(context, now_ms, out);
         progress |= !waiting.events.is_empty() || waiting.overflowed;
         self.hand_in(waiting, now_ms, out);
-        let frames = self.poll_frames(context, now_ms, out)?;
+        let frames = self.poll_frames(now_ms, out)?;
         progress |= frames > 0;
-        if let Some(abandoned) = &mut self.abandoned
-            && abandoned.poll_unpin(context).is_ready()
-        {
-            self.abandoned = None;
+        if self.tenure.is_over() {
             self.session.drain(out);
         }
-        self.poll_timer(context, now_ms, out);
+        self.poll_alarm(context, now_ms, out);
         self.session.settle(now_ms, out);
-        if progress || !out.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let turn =
+            if frames < FRAMES_PER_TURN && self.session.wants_frames() { Turn::Exhausted } else { Turn::Cut };
+        if progress || !out.is_empty() { Poll::Ready(Ok(turn)) } else { Poll::Pending }
     }
 
     fn poll_outcomes(&mut self, context: &mut Context<'_>, now_ms: u64, out: &mut Vec<Command>) -> bool {
@@ -232,15 +263,13 @@ impl Connection {
         }
     }
 
-    fn poll_frames(
-        &mut self,
-        context: &mut Context<'_>,
-        now_ms: u64,
-        out: &mut Vec<Command>,
-    ) -> Result<usize, Gone> {
+    fn poll_frames(&mut self, now_ms: u64, out: &mut Vec<Command>) -> Result<usize, Gone> {
         let mut frames = 0;
-        while frames < FRAMES_PER_TURN && self.session.wants_frames() {
-            let Poll::Ready(message) = self.socket.poll_next_unpin(context) else { break };
+        while self.readiness.may_read() && frames < FRAMES_PER_TURN && self.session.wants_frames() {
+            self.readiness.begin();
+            let polled = self.socket.poll_next_unpin(&mut self.readiness.context());
+            let Poll::Ready(message) = polled else { break };
+            self.readiness.goes_on();
             frames += 1;
             match message {
                 Some(Ok(Message::Binary(frame))) => self.session.frame(&frame, now_ms, out),
@@ -253,17 +282,19 @@ impl Connection {
                 Some(Err(_)) | None => return Err(Gone),
             }
         }
-        self.gateway.meters.frames_received.increment(frames as u64);
+        if frames > 0 {
+            self.gateway.meters.frames_received.increment(frames as u64);
+        }
         Ok(frames)
     }
 
-    fn poll_timer(&mut self, context: &mut Context<'_>, now_ms: u64, out: &mut Vec<Command>) {
+    fn poll_alarm(&mut self, context: &mut Context<'_>, now_ms: u64, out: &mut Vec<Command>) {
         // A ping that is due at once is sent by settling.
         let proof_due_ms = self.session.proof_due_ms();
-        if proof_due_ms > now_ms && proof_due_ms < u64::MAX {
-            keep_within(self.timer.as_mut(), proof_due_ms - now_ms);
+        if proof_due_ms > now_ms {
+            self.alarm.keep_within(now_ms, proof_due_ms);
         }
-        while self.timer.as_mut().poll(context).is_ready() {
+        while self.alarm.poll(context) {
             self.session.tick(now_ms, out);
             while let Some(first) = self.publishing.front()
                 && now_ms >= first.since_ms + PUBLISH_LIMIT_MS
@@ -281,18 +312,17 @@ impl Connection {
             let proof_due_ms = Some(self.session.proof_due_ms()).filter(|due_ms| *due_ms > now_ms);
             let deadline_ms =
                 self.session.deadline_ms().min(publishing).min(proof_due_ms.unwrap_or(u64::MAX));
-            // Never at once: with a clock that stands still the deadline would be due again and again.
-            let wait_ms = deadline_ms.saturating_sub(now_ms).clamp(1, 3_600_000);
-            self.timer.as_mut().reset(Instant::now() + Duration::from_millis(wait_ms));
+            self.alarm.set(now_ms, deadline_ms);
         }
     }
 
     // -------------------------------------------------------------------------------------------- what is commanded
 
     /// Carries out commands in order. `Err` when the socket is closed or of no use.
-    async fn carry_out(&mut self, commands: &mut Vec<Command>) -> Result<(), Gone> {
+    async fn carry_out(&mut self, commands: &mut Vec<Command>) -> Result<Done, Gone> {
         let mut sent = 0;
         let mut unflushed = false;
+        let mut done = Done::Written;
         for command in commands.drain(..) {
             match command {
                 Command::Send(frame) => {
@@ -307,6 +337,7 @@ impl Connection {
                 Command::Login(request) => {
                     let admission = login::admit(Arc::clone(&self.gateway), request);
                     self.calls.start(admission.map(Outcome::Login));
+                    done = Done::Begun;
                 }
                 Command::Close(reason) => {
                     self.went |= matches!(reason, CloseReason::LoggedOut | CloseReason::Kicked);
@@ -317,91 +348,30 @@ impl Connection {
                 command => {
                     // The session commands these only when it is live.
                     let Some(client) = &self.client else { continue };
+                    done = Done::Begun;
                     match command {
                         Command::Publish(publish) => {
-                            publish_one(&self.gateway, client, *publish, &mut self.publishing);
-                            keep_within(self.timer.as_mut(), PUBLISH_LIMIT_MS);
+                            begin::publish(&self.gateway, client, *publish, &mut self.publishing);
+                            let now_ms = self.gateway.clock.now_ms();
+                            self.alarm.keep_within(now_ms, now_ms + PUBLISH_LIMIT_MS);
                         }
-                        command => start_call(&self.gateway, client, command, &mut self.calls),
+                        command => begin::call(&self.gateway, client, command, &mut self.calls),
                     }
                 }
             }
         }
         self.gateway.meters.frames_sent.increment(sent);
-        if unflushed { patiently(self.socket.flush()).await } else { Ok(()) }
+        if unflushed {
+            patiently(self.socket.flush()).await?;
+        }
+        Ok(done)
     }
 }
 
-fn publish_one(gateway: &Gateway, client: &Client, publish: Publish, publishing: &mut VecDeque<Publishing>) {
-    let (client_id, to) = (publish.client_id, publish.to.clone());
-    let request = translate::publish(publish, client.app(), client.user(), client.device());
-    let span = bulkhead_api::path::begin();
-    let pending = span.in_scope(|| gateway.router.publish(request));
-    publishing.push_back(Publishing {
-        client_id,
-        to,
-        since_ms: gateway.clock.now_ms(),
-        pending,
-        _span: span,
-    });
-}
-
-fn start_call(gateway: &Arc<Gateway>, client: &Client, command: Command, calls: &mut Calls) {
-    let router = Arc::clone(&gateway.router);
-    let session = client.session();
-    match command {
-        Command::Unread => {
-            calls.start(async move { Outcome::Unread(within(CALL_LIMIT, router.unread(session)).await) });
-        }
-        Command::Recount => {
-            calls.start(async move { Outcome::Recount(within(CALL_LIMIT, router.unread(session)).await) });
-        }
-        Command::Pull { queue, key } => calls.start(async move {
-            let request =
-                PullRequest { session: Some(session), queue: Some(translate::router_queue(&queue)), key };
-            let page = within(CALL_LIMIT, router.pull(request)).await;
-            Outcome::Page(queue, page)
-        }),
-        Command::Confirm(positions) => calls.start(async move {
-            let positions = translate::positions(&positions);
-            let request = ConfirmRequest { session: Some(session), positions };
-            if let Err(error) = within(CALL_LIMIT, router.confirm(request)).await {
-                tracing::debug!(%error, "a proof of delivery was not taken");
-            }
-            Outcome::Confirmed
-        }),
-        Command::Join(join) => calls.start(async move {
-            let Join { client_id, room, ext, leave_other_rooms } = *join;
-            let request = JoinRequest {
-                app: session.app,
-                channel: Some(translate::router_queue(&room)),
-                user: session.user,
-                device: session.device,
-                ext,
-                leave_other_rooms,
-            };
-            Outcome::Joined(client_id, room, within(CALL_LIMIT, router.join(request)).await)
-        }),
-        Command::Leave { client_id, room } => calls.start(async move {
-            let request = MemberRequest {
-                app: session.app,
-                channel: Some(translate::router_queue(&room)),
-                user: session.user,
-                device: session.device,
-            };
-            Outcome::Left(client_id, room, within(CALL_LIMIT, router.leave(request)).await)
-        }),
-        Command::Send(_) | Command::Ping(_) | Command::Login(_) | Command::Publish(_) | Command::Close(_) => {
-        }
-    }
-}
-
-/// Has the timer fire within this time at the latest. While there is something to watch this moves it once in as long.
-fn keep_within(mut timer: Pin<&mut Sleep>, limit_ms: u64) {
-    let latest = Instant::now() + Duration::from_millis(limit_ms);
-    if timer.deadline() > latest {
-        timer.as_mut().reset(latest);
-    }
+/// Returns when the task is polled again.
+async fn woken() {
+    let mut is_again = false;
+    poll_fn(|_| if std::mem::replace(&mut is_again, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 async fn feed(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {

@@ -284,7 +284,7 @@ mod tests {
             }
             hub.deliver(vec![event]);
             let mut waiting = sender.handle().outbox.take(&Context::from_waker(Waker::noop()));
-            match waiting.events.pop_front() {
+            match waiting.events.drain(..).next() {
                 Some(Event::Delivery(delivery)) => delivery,
                 _ => panic!("not delivered"),
             }
@@ -394,7 +394,7 @@ mod tests {
         hub.deliver(vec![to_group("1", "", "", &[])]);
         let frame = |session: &Registration| {
             let mut waiting = session.handle().outbox.take(&Context::from_waker(Waker::noop()));
-            match waiting.events.pop_front() {
+            match waiting.events.drain(..).next() {
                 Some(Event::Delivery(delivery)) => delivery,
                 _ => panic!("not delivered"),
             }

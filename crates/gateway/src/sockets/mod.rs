@@ -4,6 +4,8 @@
 //! outcomes, deliveries, the time), carries out its commands in order, and writes everything with one flush.
 //! [`Hub`] knows the sessions by their user and gives each delivery, encoded once, to all of them.
 
+mod alarm;
+mod begin;
 mod calls;
 mod channels;
 mod connection;
@@ -12,6 +14,7 @@ mod login;
 mod meters;
 mod outbox;
 mod person;
+mod readiness;
 mod reopen;
 mod translate;
 mod upgrade;

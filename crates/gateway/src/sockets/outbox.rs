@@ -1,14 +1,16 @@
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::task::Context;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 
 use bulkhead_msync::Delivery;
 use bulkhead_msync::proto::statistics_body::Operation;
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 /// Most events that wait for one session, whatever their size.
 const EVENTS_MAX: usize = 1024;
+
+/// Events that wait without memory of their own: mostly there is one.
+const EVENTS_INLINE: usize = 1;
 
 /// What the router has for a session.
 pub(super) enum Event {
@@ -25,13 +27,14 @@ pub(super) enum Event {
 pub(super) struct Outbox {
     bytes_max: usize,
     waiting: Mutex<Waiting>,
-    socket: AtomicWaker,
+    /// That of the socket's task, which is one task from the first poll to the last.
+    socket: OnceLock<Waker>,
 }
 
 /// What was taken out of an outbox.
 #[derive(Default)]
 pub(super) struct Waiting {
-    pub(super) events: VecDeque<Event>,
+    pub(super) events: SmallVec<[Event; EVENTS_INLINE]>,
     /// Messages were dropped after these.
     pub(super) overflowed: bool,
     bytes: usize,
@@ -39,7 +42,7 @@ pub(super) struct Waiting {
 
 impl Outbox {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, waiting: Mutex::default(), socket: AtomicWaker::new() }
+        Self { bytes_max, waiting: Mutex::default(), socket: OnceLock::new() }
     }
 
     /// Takes in a message; one that is not for this session's device has no bytes that wait for its socket.
@@ -54,34 +57,40 @@ impl Outbox {
                 waiting.overflowed = true;
             } else {
                 waiting.bytes = bytes;
-                waiting.events.push_back(Event::Delivery(delivery));
+                waiting.events.push(Event::Delivery(delivery));
             }
         }
-        self.socket.wake();
+        self.wake();
     }
 
     /// Messages were lost before they came here: the session finds out which, as after an overflow.
     pub(super) fn lose(&self) {
         self.waiting.lock().overflowed = true;
-        self.socket.wake();
+        self.wake();
     }
 
     /// The end of a session always fits.
     pub(super) fn kick(&self, operation: Operation, detail: &str) {
-        self.waiting.lock().events.push_back(Event::Kick { operation, detail: detail.into() });
-        self.socket.wake();
+        self.waiting.lock().events.push(Event::Kick { operation, detail: detail.into() });
+        self.wake();
     }
 
     /// The session could not be kept at the router.
     pub(super) fn forget(&self) {
-        self.waiting.lock().events.push_back(Event::Forgotten);
-        self.socket.wake();
+        self.waiting.lock().events.push(Event::Forgotten);
+        self.wake();
     }
 
     /// Takes all that waits, and wakes the task when there is more.
     pub(super) fn take(&self, context: &Context<'_>) -> Waiting {
-        self.socket.register(context.waker());
+        self.socket.get_or_init(|| context.waker().clone());
         std::mem::take(&mut *self.waiting.lock())
+    }
+
+    fn wake(&self) {
+        if let Some(socket) = self.socket.get() {
+            socket.wake_by_ref();
+        }
     }
 }
 
