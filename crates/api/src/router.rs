@@ -21,7 +21,7 @@ pub trait DeliverySink: Send + Sync + 'static {
     /// Hands over events in order. Must not block: what does not fit a session's outbox is dropped for that session,
     /// which then pulls.
     fn deliver(&self, events: Vec<GatewayEvent>);
-    /// The router is gone and with it its knowledge of this gateway's sessions: they must log in again.
+    /// The router is gone and with it its knowledge of this gateway's sessions: they must be opened at another.
     fn detached(&self);
 }
 

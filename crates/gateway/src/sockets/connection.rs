@@ -172,8 +172,9 @@ impl Connection {
         let now_ms = self.gateway.clock.now_ms();
         // Taken before the outcomes are looked at and handed in after them: the router answers a sender before it
         // delivers what follows, so that no answer can be missing when its successor is handed in.
+        let was_live = self.session.is_live();
         let waiting = match &self.client {
-            Some(client) if self.session.is_live() => client.registration.handle().outbox.take(context),
+            Some(client) if was_live => client.registration.handle().outbox.take(context),
             _ => Waiting::default(),
         };
         let mut progress = self.poll_outcomes(context, now_ms, out);
@@ -186,8 +187,9 @@ impl Connection {
         }
         self.poll_alarm(context, now_ms, out);
         self.session.settle(now_ms, out);
-        let turn =
-            if frames < FRAMES_PER_TURN && self.session.wants_frames() { Turn::Exhausted } else { Turn::Cut };
+        // What waits for a session that is only now live was not taken.
+        let is_exhausted = !self.readiness.may_read() && was_live == self.session.is_live();
+        let turn = if is_exhausted { Turn::Exhausted } else { Turn::Cut };
         if progress || !out.is_empty() { Poll::Ready(Ok(turn)) } else { Poll::Pending }
     }
 
