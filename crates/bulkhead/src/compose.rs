@@ -127,8 +127,19 @@ impl StorageInProcess {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Failure> {
-        let engine = EmbeddedStore::open(data_dir, region, clock.clone()).map_err(cannot_open)?;
-        Self::start(region, Engine::Embedded(engine), key, clock, entropy).await
+        let folder = open_folder(region, data_dir, clock.clone())?;
+        Self::on_folder(region, folder, key, clock, entropy).await
+    }
+
+    /// The same on a folder that is open.
+    pub(crate) async fn on_folder(
+        region: Region,
+        folder: Arc<EmbeddedStore>,
+        key: RegionKeyBytes,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, Failure> {
+        Self::start(region, Engine::Embedded(folder), key, clock, entropy).await
     }
 
     /// The same on a keyspace, which was made before.
@@ -186,13 +197,18 @@ impl StorageInProcess {
     }
 }
 
-fn cannot_open(error: OpenError) -> Failure {
-    match error {
+/// The embedded engine on a folder, which is made when it is missing.
+pub(crate) fn open_folder(
+    region: Region,
+    data_dir: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<EmbeddedStore>, Failure> {
+    EmbeddedStore::open(data_dir, region, clock).map_err(|error| match error {
         OpenError::WrongRegion { .. } | OpenError::NewerFormat { .. } => Failure::usage(error.to_string()),
         OpenError::Io { .. } | OpenError::InUse { .. } | OpenError::Damaged { .. } => {
             Failure::io(error.to_string())
         }
-    }
+    })
 }
 
 /// The auth service on a store, which may be behind gRPC.

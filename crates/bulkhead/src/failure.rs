@@ -28,6 +28,12 @@ impl Failure {
         Self { text: text.into(), code: 1 }
     }
 
+    /// The same, with the setting that it comes from.
+    #[must_use]
+    pub fn of_setting(self, setting: &str) -> Self {
+        Self { text: format!("{setting}: {}", self.text), ..self }
+    }
+
     /// Prints the one line for people on standard error and answers the exit code.
     pub fn report(&self) -> ExitCode {
         eprintln!("bulkhead: {}", self.text);

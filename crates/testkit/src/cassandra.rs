@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cassandra_jars::{jars, java};
+use crate::free_ports;
 
 const YAML: &str = include_str!("../cassandra/cassandra.yaml");
 const LOGBACK: &str = include_str!("../cassandra/logback.xml");
@@ -54,23 +55,28 @@ impl Cassandra {
 
     /// Starts a node of a data center and waits until it takes calls. Blocks.
     pub fn start(data_center: &str) -> Result<Self> {
-        Self::start_with(data_center, None)
+        Self::start_at(data_center, Self::host())
+    }
+
+    /// The same at an address of this machine, or of the network namespace that the caller is in.
+    pub fn start_at(data_center: &str, host: Ipv4Addr) -> Result<Self> {
+        Self::start_with(data_center, host, None)
     }
 
     /// The same with TLS and users: `pem` is a certificate for [`Cassandra::host`] and its key; the user is `cassandra` with
     /// that password.
     pub fn start_secured(data_center: &str, pem: &str) -> Result<Self> {
-        Self::start_with(data_center, Some(pem))
+        Self::start_with(data_center, Self::host(), Some(pem))
     }
 
-    /// The address of every node that this process starts; their ports differ.
+    /// The address of every node that this process starts without naming one; their ports differ.
     pub fn host() -> Ipv4Addr {
         Ipv4Addr::new(127, 0, 0, 2 + (std::process::id() % 250) as u8)
     }
 
-    fn start_with(data_center: &str, pem: Option<&str>) -> Result<Self> {
+    fn start_with(data_center: &str, host: Ipv4Addr, pem: Option<&str>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("bulkhead-cassandra-").tempdir()?.keep();
-        let [native, storage, ssl_storage] = free_addresses()?;
+        let [native, storage, ssl_storage] = free_ports(host)?.map(|port| SocketAddr::from((host, port)));
         let (authenticator, client_encryption) = match pem {
             Some(_) => ("PasswordAuthenticator", CLIENT_ENCRYPTION),
             None => ("AllowAllAuthenticator", ""),
@@ -208,11 +214,4 @@ fn agent(jars: &Path) -> Result<PathBuf> {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("jamm-"))
     };
     files.find(is_agent).context("Cassandra's dependencies lack jamm")
-}
-
-/// Addresses that are free now, on a loopback host that hardly anything else uses; held together, so that they differ.
-fn free_addresses() -> Result<[SocketAddr; 3]> {
-    let bind = || TcpListener::bind((Cassandra::host(), 0));
-    let listeners = [bind()?, bind()?, bind()?];
-    Ok([listeners[0].local_addr()?, listeners[1].local_addr()?, listeners[2].local_addr()?])
 }

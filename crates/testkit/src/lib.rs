@@ -4,22 +4,28 @@
 //! A test says which [`Composition`] it wants and sees the same [`TestRegion`] either way, so that every end-to-end test
 //! runs against one process and against the roles as separate processes.
 
+mod capture;
 mod cassandra;
 mod cassandra_jars;
 mod cassandra_region;
 mod certificates;
 mod cluster;
 mod files;
+mod networks;
+mod ports;
 mod process;
 mod redis;
 mod region;
 mod roles;
 mod s3;
 
+pub use capture::{Capture, Packet};
 pub use cassandra::Cassandra;
 pub use certificates::Certificates;
-pub use cluster::TestCluster;
+pub use cluster::{ClusterOptions, TestCluster};
 pub use files::files_that_contain;
+pub use networks::Networks;
+pub use ports::free_ports;
 pub use process::Process;
 pub use redis::{RedisCluster, RedisOptions, RedisServer, RedisTls};
 pub use region::{App, Composition, TestRegion, User};

@@ -1,7 +1,7 @@
 //! Real Redis servers: one on its own, or several as a cluster, which can be killed and started again.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::Process;
+use crate::{Process, free_ports};
 
 /// How long a server may take to answer, or a cluster to agree.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -26,12 +26,20 @@ const ADMIN: (&str, &str) = ("testkit", "testkit");
 /// How a server is started.
 #[derive(Clone, Default)]
 pub struct RedisOptions {
+    /// Where it listens; loopback when not set. With TLS it must be loopback.
+    pub host: Option<Ipv4Addr>,
     /// A user with a password that may do what a bus needs and no more; without one everybody may do everything.
     pub user: Option<(String, String)>,
     /// Certificate, key and certificate authority in PEM files; plain TCP without them.
     pub tls: Option<RedisTls>,
     /// Prepares the server for a cluster.
     pub cluster: bool,
+}
+
+impl RedisOptions {
+    fn host(&self) -> Ipv4Addr {
+        self.host.unwrap_or(Ipv4Addr::LOCALHOST)
+    }
 }
 
 /// PEM files of a server that speaks TLS only.
@@ -63,7 +71,7 @@ impl RedisServer {
         loop {
             attempts += 1;
             let folder = tempfile::tempdir()?;
-            let [port, cluster_port] = free_ports()?;
+            let [port, cluster_port] = free_ports(options.host())?;
             let process = launch(&options, folder.path(), port, cluster_port)?;
             let mut server = Self { process, options: options.clone(), folder, port, cluster_port };
             match server.wait_until_it_answers() {
@@ -79,7 +87,7 @@ impl RedisServer {
     pub fn url(&self) -> String {
         match self.options.tls {
             Some(_) => format!("rediss://localhost:{}", self.port),
-            None => format!("redis://127.0.0.1:{}", self.port),
+            None => format!("redis://{}:{}", self.options.host(), self.port),
         }
     }
 
@@ -113,9 +121,10 @@ impl RedisServer {
     pub fn cli(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("redis-cli");
         command.args(["-p", &self.port.to_string(), "-e"]);
-        if let Some(tls) = &self.options.tls {
-            command.args(["-h", "localhost", "--tls", "--cacert"]).arg(&tls.authority);
-        }
+        match &self.options.tls {
+            Some(tls) => command.args(["-h", "localhost", "--tls", "--cacert"]).arg(&tls.authority),
+            None => command.args(["-h", &self.options.host().to_string()]),
+        };
         if self.options.user.is_some() {
             command.args(["--user", ADMIN.0, "--pass", ADMIN.1, "--no-auth-warning"]);
         }
@@ -207,7 +216,9 @@ fn launch(options: &RedisOptions, folder: &Path, port: u16, cluster_port: u16) -
 }
 
 fn configuration_of(options: &RedisOptions, folder: &Path, port: u16, cluster_port: u16) -> Result<String> {
-    let mut text = format!("bind 127.0.0.1\ndir {}\nsave \"\"\nappendonly no\n", folder.display());
+    // Protection would refuse whoever is not on loopback, and so hide how a neighbour's node is refused.
+    let mut text = format!("bind {}\nprotected-mode no\ndir {}\n", options.host(), folder.display());
+    writeln!(text, "save \"\"\nappendonly no")?;
     match &options.tls {
         None => writeln!(text, "port {port}")?,
         Some(tls) => {
@@ -227,10 +238,4 @@ fn configuration_of(options: &RedisOptions, folder: &Path, port: u16, cluster_po
         writeln!(text, "cluster-node-timeout 1000\ncluster-require-full-coverage no")?;
     }
     Ok(text)
-}
-
-/// Ports that are free now; held together, so that they differ.
-fn free_ports() -> Result<[u16; 2]> {
-    let listeners = [TcpListener::bind(("127.0.0.1", 0))?, TcpListener::bind(("127.0.0.1", 0))?];
-    Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
 }

@@ -1,3 +1,4 @@
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -5,8 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::Process;
-use crate::{cassandra_region, roles};
+use crate::{Process, cassandra_region, free_ports, roles};
 
 /// How the services of the region are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl TestRegion {
             return Self::start_on_cassandra(binary, apps);
         }
         let folder = tempfile::tempdir()?;
-        let mut dev = start_dev(binary, folder.path(), 0, apps)?;
+        let mut dev = start_dev(binary, folder.path(), 0, &arguments_of(apps))?;
         let (_, description) = wait_for_dev_file(folder.path(), &mut dev, None)?;
         let port = port_of(&description.rest_url)?;
         let mut region = Self {
@@ -98,7 +98,7 @@ impl TestRegion {
     /// As an operator starts a region that no `dev` has made: a keyspace, the roles, then apps and users.
     fn start_on_cassandra(binary: &Path, apps: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = roles::free_port()?;
+        let [port] = free_ports(Ipv4Addr::LOCALHOST)?;
         let keyspace = cassandra_region::prepare(binary, folder.path(), port)?;
         let dev = DevRegion {
             region: cassandra_region::REGION.to_owned(),
@@ -207,7 +207,7 @@ impl TestRegion {
     fn wait_until_it_serves(&mut self) -> Result<()> {
         let start = Instant::now();
         loop {
-            if roles::answers(self.port) {
+            if roles::answers(SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)) {
                 return Ok(());
             }
             for (role, process) in &mut self.processes {
@@ -223,9 +223,9 @@ impl TestRegion {
     }
 }
 
-/// Makes a region with `dev`, for processes that then go on with its folder.
-pub(crate) fn make_dev_region(binary: &Path, folder: &Path) -> Result<DevRegion> {
-    let mut dev = start_dev(binary, folder, 0, &[])?;
+/// Makes a region of this name with `dev`, for processes that then go on with its folder.
+pub(crate) fn make_dev_region(binary: &Path, folder: &Path, region: &str) -> Result<DevRegion> {
+    let mut dev = start_dev(binary, folder, 0, &["--regions".to_owned(), region.to_owned()])?;
     let (_, description) = wait_for_dev_file(folder, &mut dev, None)?;
     let status = dev.terminate(START_LIMIT)?;
     if !status.success() {
@@ -234,7 +234,11 @@ pub(crate) fn make_dev_region(binary: &Path, folder: &Path) -> Result<DevRegion>
     Ok(description)
 }
 
-fn start_dev(binary: &Path, folder: &Path, port: u16, apps: &[&str]) -> Result<Process> {
+fn arguments_of(apps: &[&str]) -> Vec<String> {
+    apps.iter().flat_map(|app| ["--app".to_owned(), (*app).to_owned()]).collect()
+}
+
+fn start_dev(binary: &Path, folder: &Path, port: u16, further: &[String]) -> Result<Process> {
     let mut arguments = vec![
         "dev".to_owned(),
         "--data-dir".to_owned(),
@@ -242,9 +246,7 @@ fn start_dev(binary: &Path, folder: &Path, port: u16, apps: &[&str]) -> Result<P
         "--listen".to_owned(),
         format!("127.0.0.1:{port}"),
     ];
-    for app in apps {
-        arguments.extend(["--app".to_owned(), (*app).to_owned()]);
-    }
+    arguments.extend_from_slice(further);
     Process::start(binary, &arguments, &folder.join("dev.log"))
 }
 

@@ -1,13 +1,13 @@
 //! The roles as separate processes on one folder.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::{Certificates, Process};
+use crate::{Certificates, Process, free_ports};
 
 /// The order of start; a stop goes the other way round.
 const ROLES: [&str; 4] = ["storage", "auth", "router", "gateway"];
@@ -22,7 +22,7 @@ pub(crate) fn configure(
     port: u16,
     storage_section: &str,
 ) -> Result<String> {
-    let [auth, router, storage] = free_ports()?;
+    let [auth, router, storage] = free_ports(Ipv4Addr::LOCALHOST)?;
     let data = folder.join("data");
     let settings = format!(
         r#"region = "{region}"
@@ -80,34 +80,15 @@ pub(crate) fn start(binary: &Path, folder: &Path) -> Result<Vec<(&'static str, P
 }
 
 /// Whether the gateway answers `/healthz` and its region serves: an unknown app is answered as one, not as an outage.
-pub(crate) fn answers(port: u16) -> bool {
-    status_of(port, "/nobody/nothing/users").is_some_and(|status| status == 404 || status == 401)
+pub(crate) fn answers(gateway: SocketAddrV4) -> bool {
+    status_of(gateway, "/nobody/nothing/users").is_some_and(|status| status == 404 || status == 401)
 }
 
-fn status_of(port: u16, path: &str) -> Option<u16> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+fn status_of(gateway: SocketAddrV4, path: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(gateway).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {gateway}\r\nconnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     answer.split(' ').nth(1)?.parse().ok()
-}
-
-/// Ports that are free now; held together, so that they differ.
-fn free_ports() -> Result<[u16; 3]> {
-    let listeners = [listener()?, listener()?, listener()?];
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
-}
-
-/// A port that is free now.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(listener()?.local_addr()?.port())
-}
-
-fn listener() -> Result<TcpListener> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?)
 }

@@ -42,6 +42,11 @@ pub(crate) fn require(name: &str, packages: &[&str], missing: &str) -> Result<()
     Ok(())
 }
 
+/// Whether we may do whatever the machine allows.
+pub(crate) fn is_root() -> bool {
+    program::answer(Command::new("id").arg("-u")).is_some_and(|id| id == "0")
+}
+
 fn is_on_path(name: &str) -> bool {
     let Some(path) = std::env::var_os("PATH") else { return false };
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
@@ -64,8 +69,7 @@ fn major(version: &str) -> Option<u32> {
 
 /// Installs Debian packages if we may; otherwise says in one line what is missing.
 fn install(packages: &[&str]) -> Result<()> {
-    let is_root = program::answer(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
-    if !is_root || !program::succeeds(Command::new("apt-get").arg("--version")) {
+    if !is_root() || !program::succeeds(Command::new("apt-get").arg("--version")) {
         bail!("missing: {} (install with your package manager)", packages.join(", "));
     }
     println!("     installing {}", packages.join(", "));

@@ -22,7 +22,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         settings(&node.config.auth),
     );
 
-    node.ready(&listener)?;
+    node.ready(&listener).await?;
     let stop_serving = CancellationToken::new();
     let server = RpcServer::auth(region, auth, stop_serving.clone());
     let mut serving = node.serve(server, listener);

@@ -29,7 +29,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         })
         .await?;
 
-    node.ready(&listener)?;
+    node.ready(&listener).await?;
     let mut serving = tokio::spawn(gateway.clone().serve(listener, certificate));
     node.until_stopped(&mut serving).await?;
     node.drain(gateway.drain()).await

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bulkhead_api::RouterApi;
@@ -11,7 +11,7 @@ use bulkhead_chassis::{Config, Monitor, OsEntropy, Readiness, Role, SystemClock,
 use bulkhead_model::{Clock, Entropy, ErrorKind, Result};
 use bulkhead_proto::router::SlotsRequest;
 use bulkhead_routers::Routers;
-use bulkhead_rpc::identity::ServiceName;
+use bulkhead_rpc::identity::{Refusal, ServiceName};
 use bulkhead_rpc::{
     AttachmentClient, AuthClient, BusKeysClient, Identity, Peer, RouterClient, RpcServer, Service,
     StorageClient, connect,
@@ -28,6 +28,9 @@ const PEERS_LIMIT: Duration = Duration::from_secs(60);
 /// Pause between two attempts to reach them.
 const PEERS_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a node that is ready otherwise looks whom its addresses lead to.
+const PEERS_LOOK_LIMIT: Duration = Duration::from_secs(5);
+
 /// A process of one role: configured, logging, listening, and told when to stop.
 pub(super) struct Node {
     pub(super) role: Role,
@@ -41,6 +44,8 @@ pub(super) struct Node {
     pub(super) readiness: Readiness,
     /// Where the process's data can go; whatever dials adds itself.
     pub(super) residency: Residency,
+    /// The services that were prepared.
+    peers: Mutex<Vec<Peer>>,
     traces: Traces,
     /// Stops the monitor, last of all.
     _monitor: tokio_util::sync::DropGuard,
@@ -73,6 +78,7 @@ impl Node {
             identity,
             readiness,
             residency,
+            peers: Mutex::default(),
             traces,
             _monitor: monitor_stop.drop_guard(),
         };
@@ -120,6 +126,9 @@ impl Node {
     fn peer(&self, service: Service, addresses: &str) -> Result<Peer, Failure> {
         let peer = connect(&self.identity, service, addresses);
         let peer = peer.map_err(|error| Failure::usage(error.to_string()))?;
+        if let Ok(mut peers) = self.peers.lock() {
+            peers.push(peer.clone());
+        }
         let watched = peer.clone();
         self.readiness.depends_on(service.name(), move || {
             let peer = watched.clone();
@@ -138,7 +147,7 @@ impl Node {
         tokio::spawn(async move { server.serve(listener, &identity).await })
     }
 
-    /// Repeats a start as long as a service that it needs is not there yet.
+    /// Repeats a start as long as a service that it needs is not there yet; one that is another region's will not come.
     pub(super) async fn with_peers<T, F>(&self, start: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T>>,
@@ -149,9 +158,13 @@ impl Node {
                 Ok(started) => return Ok(started),
                 Err(error) => error,
             };
-            let may_come = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
-            if !may_come || since.elapsed() > PEERS_LIMIT {
-                return Err(Failure::io(format!("{} cannot start: {error}", self.role.name())));
+            self.refuse_other_regions()?;
+            let text = format!("{} cannot start: {error}", self.role.name());
+            match error.kind() {
+                ErrorKind::Unavailable | ErrorKind::Timeout if since.elapsed() <= PEERS_LIMIT => {}
+                // What is configured does not fit, like the mark of another region on a shard.
+                ErrorKind::InvalidArgument => return Err(Failure::usage(text)),
+                _ => return Err(Failure::io(text)),
             }
             tokio::select! {
                 () = self.stop.cancelled() => return Err(Failure::io("stopped before it was ready")),
@@ -160,12 +173,32 @@ impl Node {
         }
     }
 
-    /// Says that the process takes work on `listener`.
-    pub(super) fn ready(&self, listener: &TcpListener) -> Result<(), Failure> {
+    /// Says that the process takes work on `listener`, once none of its addresses has turned out to lead to another region.
+    pub(super) async fn ready(&self, listener: &TcpListener) -> Result<(), Failure> {
         let address = address_of(listener)?;
+        let peers = self.peers.lock().map(|peers| peers.clone()).unwrap_or_default();
+        let looks = async {
+            for peer in peers {
+                // One that is away may come; whoever answers is known by its certificate.
+                let _ = peer.reach().await;
+            }
+        };
+        let _ = tokio::time::timeout(PEERS_LOOK_LIMIT, looks).await;
+        self.refuse_other_regions()?;
         self.readiness.set(true);
         tracing::info!(role = self.role.name(), region = self.config.region.name(), %address, "ready");
         Ok(())
+    }
+
+    /// A service that has shown a certificate of another region is a mistake in the configuration (design: region pinning,
+    /// layer 1). While the node runs, such a service is refused and counted, and no reason to stop.
+    fn refuse_other_regions(&self) -> Result<(), Failure> {
+        let dialled = self.identity.dialled();
+        let foreign = dialled.iter().find(|dialled| dialled.refused == Some(Refusal::OtherRegion));
+        foreign.map_or(Ok(()), |dialled| {
+            let (service, address) = (dialled.service.name(), dialled.address);
+            Err(Failure::usage(format!("endpoints.{service}.url: {address} belongs to another region")))
+        })
     }
 
     /// Waits for the signal, or for a service that ends by itself, which is a failure.

@@ -51,7 +51,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     if let Some(redis) = latest.into_inner().unwrap_or_default() {
         node.readiness.depends_on("redis", move || std::future::ready(all_there(&redis)));
     }
-    node.ready(&listener)?;
+    node.ready(&listener).await?;
     let stop_serving = CancellationToken::new();
     let server = RpcServer::router(region, router.clone(), stop_serving.clone());
     let mut serving = node.serve(server, listener);

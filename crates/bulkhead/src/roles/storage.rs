@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::node::Node;
-use crate::compose::StorageInProcess;
+use crate::compose::{StorageInProcess, open_folder};
 use crate::{Failure, cql};
 
 /// Runs the storage service until told to stop.
@@ -33,7 +33,9 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
             StorageInProcess::on_keyspace(region, keyspace, key, clock.clone(), entropy.clone()).await?
         }
         Some(EngineConfig::Embedded) | None => {
-            StorageInProcess::open(region, &node.config.data_dir, key, clock.clone(), entropy.clone()).await?
+            let folder = open_folder(region, &node.config.data_dir, clock.clone())
+                .map_err(|failure| failure.of_setting("storage.data_dir"))?;
+            StorageInProcess::on_folder(region, folder, key, clock.clone(), entropy.clone()).await?
         }
     };
     let bucket_at = match &objects.place {
@@ -48,7 +50,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         let store = store.clone();
         async move { reads(&*store).await }
     });
-    node.ready(&listener)?;
+    node.ready(&listener).await?;
     let stop_serving = CancellationToken::new();
     let server = RpcServer::storage(region, storage.store.clone(), stop_serving.clone())
         .with_attachments(attachments)

@@ -25,7 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "formatting (rustfmt)", run: formatting::run },
     Step { name: "tidy (layers, files)", run: |root| tidy::run(root).map(|()| Vec::new()) },
     Step { name: "lints (clippy, warnings denied)", run: lints::run },
-    Step { name: "servers for the tests (Redis)", run: prepare::run },
+    Step { name: "what the tests start (Redis, network namespaces)", run: prepare::run },
     Step { name: "build (binary and tests)", run: rust_tests::build },
     Step { name: "Rust tests (cargo test --workspace)", run: rust_tests::run },
     Step { name: "SDK tests (node --test)", run: sdk_tests::run },
