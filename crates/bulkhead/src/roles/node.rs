@@ -25,7 +25,7 @@ use crate::listen::{address_of, listen};
 /// How long a start waits for the services that it needs; they may start at the same time.
 const PEERS_LIMIT: Duration = Duration::from_secs(60);
 
-/// Pause between two attempts to reach them.
+/// Pause between two attempts to reach them, and between two looks whether one is another region's.
 const PEERS_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a node that is ready otherwise looks whom its addresses lead to.
@@ -154,7 +154,12 @@ impl Node {
     {
         let since = Instant::now();
         loop {
-            let error = match start().await {
+            let outcome = tokio::select! {
+                outcome = start() => outcome,
+                // A start may itself wait for what will not come.
+                refusal = self.until_another_region_answers() => return Err(refusal),
+            };
+            let error = match outcome {
                 Ok(started) => return Ok(started),
                 Err(error) => error,
             };
@@ -199,6 +204,15 @@ impl Node {
             let (service, address) = (dialled.service.name(), dialled.address);
             Err(Failure::usage(format!("endpoints.{service}.url: {address} belongs to another region")))
         })
+    }
+
+    async fn until_another_region_answers(&self) -> Failure {
+        loop {
+            tokio::time::sleep(PEERS_PAUSE).await;
+            if let Err(refusal) = self.refuse_other_regions() {
+                return refusal;
+            }
+        }
     }
 
     /// Waits for the signal, or for a service that ends by itself, which is a failure.
