@@ -2,7 +2,7 @@
 //! forwards. While people chat in all three not a packet passes from one to another; a node that is configured with
 //! anything of another region does not start; and who asks the wrong region is told the right one.
 //!
-//! Where namespaces cannot be made, and where BULKHEAD_REGION_TEST=loopback says so, each region has a loopback address
+//! Where namespaces cannot be made, and where REGION_TEST=loopback says so, each region has a loopback address
 //! of its own instead. What shows where its data went are then the addresses that its nodes report to have dialled.
 
 mod chat;
@@ -19,8 +19,8 @@ use anyhow::{Context, Result};
 use bulkhead_testkit::Networks;
 use regions::{NAMES, Regions};
 
-/// Names the variable that asks for loopback addresses.
-const VARIABLE: &str = "BULKHEAD_REGION_TEST";
+/// Names the variable that asks for loopback addresses; without BULKHEAD_ in front, which would make it a setting.
+const VARIABLE: &str = "REGION_TEST";
 
 #[test]
 fn three_regions_that_could_reach_each_other_exchange_nothing_and_refuse_what_is_of_another_region() {
