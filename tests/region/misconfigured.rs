@@ -17,6 +17,9 @@ use crate::regions::{FOREIGN, KEYSPACE, MISTAKEN, Regions};
 /// How long a node may take to see that it must not start, or to start.
 const START_LIMIT: Duration = Duration::from_secs(40);
 
+/// What the log of a node says when it takes work.
+const READY: &str = ": ready role=";
+
 /// Exit code of a configuration that does not fit.
 const USAGE: i32 = 64;
 
@@ -47,9 +50,12 @@ pub(crate) fn is_refused(regions: &Regions) -> Result<()> {
     }
     regions.traffic()?.is_none_at_all()?;
     // Those that need no conversation come first: of one, something may still be on its way when the node has ended.
-    for mistake in declared(regions)?.into_iter().chain(files(regions)).chain(conversations(regions)?) {
-        refuses(regions, &mistake).with_context(|| format!("{} with {:?}", mistake.node, mistake.changes))?;
-    }
+    let mistakes = declared(regions)?.into_iter().chain(files(regions)).chain(conversations(regions)?);
+    let outcomes = mistakes.map(|mistake| {
+        refuses(regions, &mistake).with_context(|| format!("{} with {:?}", mistake.node, mistake.changes))
+    });
+    let accepted: Vec<_> = outcomes.filter_map(|outcome| Some(format!("{:#}", outcome.err()?))).collect();
+    ensure!(accepted.is_empty(), "{} mistakes are not refused:\n{}", accepted.len(), accepted.join("\n\n"));
     let touched = files_that_contain(&regions.bucket.bucket_folder(), MISTAKEN.as_bytes());
     ensure!(touched.is_empty(), "{MISTAKEN} has left something in the bucket: {touched:?}");
     Ok(())
@@ -177,7 +183,10 @@ fn foreign_url(regions: &Regions, key: &str) -> Result<String> {
 
 fn refuses(regions: &Regions, mistake: &Mistake) -> Result<()> {
     let mut node = Started::new(regions, mistake.node, &mistake.changes)?;
-    let status = node.process.wait(START_LIMIT).with_context(|| node.process.log())?;
+    if node.is_ready()? {
+        bail!("it takes work");
+    }
+    let status = node.process.wait(START_LIMIT)?;
     let log = node.process.log();
     let refusal = log.rfind("bulkhead: ").map_or("", |at| &log[at..]);
     ensure!(status.code() == Some(USAGE), "ended with {status}: {log}");
@@ -191,12 +200,8 @@ fn refuses(regions: &Regions, mistake: &Mistake) -> Result<()> {
 /// What is refused below is refused for the mistake and for nothing else that these nodes have in common.
 fn starts_without_a_mistake(regions: &Regions, node: &'static str) -> Result<()> {
     let mut node = Started::new(regions, node, &[])?;
-    let start = Instant::now();
-    while !node.process.log().contains(" ready ") {
-        if node.process.has_ended() || start.elapsed() > START_LIMIT {
-            bail!("does not start: {}", node.process.log());
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    if !node.is_ready()? {
+        bail!("does not start: {}", node.process.log());
     }
     let status = node.process.terminate(START_LIMIT)?;
     ensure!(status.success(), "ended with {status}: {}", node.process.log());
@@ -234,6 +239,22 @@ impl Started {
         let binary = Path::new(env!("CARGO_BIN_EXE_bulkhead"));
         let process = regions.inside(MISTAKEN, || Process::start(binary, &arguments, &log))?;
         Ok(Self { process, _folder: folder })
+    }
+
+    /// Waits until it takes work, or has ended.
+    fn is_ready(&mut self) -> Result<bool> {
+        let start = Instant::now();
+        loop {
+            let has_ended = self.process.has_ended();
+            if self.process.log().contains(READY) {
+                return Ok(true);
+            }
+            if has_ended {
+                return Ok(false);
+            }
+            ensure!(start.elapsed() <= START_LIMIT, "neither starts nor ends: {}", self.process.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
