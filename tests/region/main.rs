@@ -11,6 +11,7 @@ mod homes;
 mod misconfigured;
 mod regions;
 mod residency;
+mod stranger;
 mod traffic;
 
 use std::io::Write;
@@ -39,6 +40,7 @@ fn go(regions: &Regions) -> Result<()> {
     regions.traffic()?.is_none_at_all()?;
 
     misconfigured::is_refused(regions)?;
+    stranger::is_refused(regions).context("a caller of another region")?;
     chat::in_all(regions, "after all that").context("people chat again")?;
     residency::names_only_own_addresses(regions).context("the reports of residency, again")?;
     // Connections of nodes that were refused may have been closed meanwhile; nothing was said on any.

@@ -25,11 +25,11 @@ const USAGE: i32 = 64;
 
 /// What a node may send until it sees whom it talks to, in bytes of data, each counted twice: a handshake, or the
 /// questions of a driver.
-const GREETING_BYTES_MAX: usize = 32 * 1024;
+pub(crate) const GREETING_BYTES_MAX: usize = 32 * 1024;
 
 /// What would be data of an app, or would carry it: texts and names of people, channels and registries of the bus, rows,
 /// objects.
-const DATA: [&[u8]; 7] =
+pub(crate) const DATA: [&[u8]; 7] =
     [CANARY.as_bytes(), b"alice", b"bh:{", b"bh:r:{", b"INSERT INTO", b"UPDATE ", b"PUT /"];
 
 /// A mistake in the configuration of one node.

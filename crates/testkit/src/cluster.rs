@@ -129,6 +129,12 @@ impl TestCluster {
         self.monitor_ports.iter().map(|port| format!("http://{}:{port}", self.options.host)).collect()
     }
 
+    /// The monitor of the node of this name; see [`TestCluster::process`].
+    pub fn monitor_url(&self, name: &str) -> Result<String> {
+        let place = NODES.iter().position(|(known, _)| *known == name).context("no such node")?;
+        Ok(self.monitor_urls().swap_remove(place))
+    }
+
     /// The configuration file of the node of this name; see [`TestCluster::process`].
     pub fn configuration(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.toml"))
