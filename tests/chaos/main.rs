@@ -2,6 +2,7 @@
 //! nothing is delivered twice, and every conversation has one order.
 
 mod checker;
+mod devices;
 mod workload;
 
 use std::path::Path;

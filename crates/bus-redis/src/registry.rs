@@ -128,6 +128,10 @@ impl Registry for RedisRegistry {
             .await?;
         Ok(answers.into_iter().map(entries_of).collect())
     }
+
+    fn shard_of(&self, slot: u16) -> usize {
+        self.core.places().of_slot.get(usize::from(slot)).copied().unwrap_or_default()
+    }
 }
 
 /// Fields and values by turns, in the order of the fields.

@@ -51,6 +51,12 @@ pub trait Registry: Send + Sync + 'static {
     /// The living entries of each key, in the order of the keys; entries of a key in the order of their fields.
     async fn list(&self, keys: Vec<Topic>) -> Result<Vec<Vec<Entry>>>;
 
+    /// Names the shard that keeps the keys of a slot. Keys of one shard fail together, so a caller that asks for each shard
+    /// by itself loses no answer to a shard that is away.
+    fn shard_of(&self, _slot: u16) -> usize {
+        0
+    }
+
     /// Largest value of an entry, in bytes.
     fn value_bytes_max(&self) -> usize {
         VALUE_BYTES_MAX

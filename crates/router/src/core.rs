@@ -14,6 +14,7 @@ use crate::channels::key::ChannelRef;
 use crate::dedup::Dedup;
 use crate::directory::Directory;
 use crate::lane::Lane;
+use crate::registry::Register;
 use crate::sequence::{Sequencer, timely};
 use crate::sessions::Sessions;
 use crate::signals::Others;
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) ownership: Ownership,
     /// The other routers of the region.
     pub(crate) others: Others,
+    /// What they know of this router's sessions; `None` when there is one router.
+    pub(crate) register: Option<Arc<Register>>,
     /// Something has changed about who owns which slots: the steward looks now instead of later.
     pub(crate) look_at_slots: Notify,
     pub(crate) sessions: Sessions,
@@ -126,12 +129,27 @@ impl Core {
     }
 
     /// Writes any number of mutations in order; those of one call of the store take effect together.
-    pub(crate) async fn write(&self, mut mutations: Vec<Mutation>) -> Result<()> {
-        while mutations.len() > WRITE_MUTATIONS_MAX {
-            let rest = mutations.split_off(WRITE_MUTATIONS_MAX);
-            timely(self.call_timeout(), self.store.write(mutations)).await?;
+    pub(crate) async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
+        self.write_until(mutations, None).await
+    }
+
+    /// The same; storage refuses what has not come to it by `deadline_ms`, Unix milliseconds.
+    pub(crate) async fn write_until(
+        &self,
+        mut mutations: Vec<Mutation>,
+        deadline_ms: Option<u64>,
+    ) -> Result<()> {
+        loop {
+            let rest = mutations.split_off(mutations.len().min(WRITE_MUTATIONS_MAX));
+            let write = match deadline_ms {
+                None => self.store.write(mutations),
+                Some(deadline_ms) => self.store.write_before(mutations, deadline_ms),
+            };
+            timely(self.call_timeout(), write).await?;
+            if rest.is_empty() {
+                return Ok(());
+            }
             mutations = rest;
         }
-        timely(self.call_timeout(), self.store.write(mutations)).await
     }
 }

@@ -33,6 +33,9 @@ const RENEWALS_AT_ONCE: usize = 16;
 /// Longest text that a device may say about itself or leave for the device that it forces out, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
 
+/// Longest name of a platform, in bytes.
+const PLATFORM_BYTES_MAX: usize = 64;
+
 pub(crate) async fn open_session(core: &Core, request: OpenSessionRequest) -> Result<OpenedSession> {
     let app = check(&request)?;
     let opened_ms = core.sequencer.now_ms();
@@ -162,6 +165,9 @@ fn check(request: &OpenSessionRequest) -> Result<AppUuid> {
     let texts = [&request.platform, &request.device_name, &request.device_uuid, &request.login_ext];
     if texts.iter().any(|text| text.len() > TEXT_BYTES_MAX) {
         return Err(ErrorKind::InvalidArgument.with("a device's description is too long"));
+    }
+    if request.platform.len() > PLATFORM_BYTES_MAX {
+        return Err(ErrorKind::InvalidArgument.with("a platform has a short name"));
     }
     Ok(app)
 }

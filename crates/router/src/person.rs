@@ -99,9 +99,10 @@ impl Person {
         }
     }
 
-    /// The rooms that are left with the last session.
-    pub(crate) fn rooms(&self) -> Vec<ChannelRef> {
-        self.channels().into_iter().flatten().filter(|channel| channel.is_room()).cloned().collect()
+    /// The rooms that are left with the last session; `None` when they are not known.
+    pub(crate) fn rooms(&self) -> Option<Vec<ChannelRef>> {
+        let channels = self.channels()?;
+        Some(channels.iter().filter(|channel| channel.is_room()).cloned().collect())
     }
 
     /// The gateways through which the user is connected, each once.

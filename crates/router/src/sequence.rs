@@ -42,6 +42,11 @@ impl Sequencer {
         self.latest_ms.fetch_max(now_ms, Ordering::SeqCst).max(now_ms)
     }
 
+    /// What the clock shows, in Unix milliseconds, even if it was set back.
+    pub(crate) fn clock_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     /// A lower bound of what [`Self::now_ms`] will answer.
     pub(crate) fn latest_ms(&self) -> u64 {
         self.latest_ms.load(Ordering::SeqCst)

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
-use bulkhead_bus::{Bus, BusReceiver};
+use bulkhead_bus::{Bus, BusReceiver, Registry};
 use bulkhead_model::{AppUuid, Clock, Entropy, ErrorKind, Region, Result};
 use bulkhead_proto::router::{
     ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
@@ -26,6 +26,7 @@ use crate::core::Core;
 use crate::dedup::Dedup;
 use crate::directory::Directory;
 use crate::lane::Lane;
+use crate::registry::{self, Register};
 use crate::sequence::Sequencer;
 use crate::sessions::Sessions;
 use crate::settings::LEASE_MS_MIN;
@@ -64,6 +65,8 @@ pub struct RouterDependencies {
 pub struct RouterBus {
     pub bus: Arc<dyn Bus>,
     pub events: BusReceiver,
+    /// Where the routers find each other's sessions.
+    pub registry: Arc<dyn Registry>,
 }
 
 /// The router of a region. See the crate's documentation.
@@ -88,17 +91,17 @@ impl RouterService {
         let lane = || Arc::new(Lane::new(settings.cached_conversations_max, settings.cached_members_max));
         let departures = Arc::new(Departures::new(Duration::from_millis(settings.room_grace_ms)));
         let topics = bus.as_ref().map_or_else(Topics::none, |parts| Topics::start(parts.bus.clone()));
+        let origin = format!("{:016x}", entropy.next_u64());
+        let register = bus.as_ref().map(|parts| Register::new(parts.registry.clone(), origin.clone()));
         let core = Arc::new(Core {
             store,
             directory: Directory::new(auth, region, call_timeout),
             sequencer: Sequencer::new(member, clock),
             ownership: Ownership::new(),
             look_at_slots: Notify::new(),
-            others: Others::new(
-                bus.as_ref().map(|parts| parts.bus.clone()),
-                format!("{:016x}", entropy.next_u64()),
-            ),
-            sessions: Sessions::new(departures.clone(), topics),
+            others: Others::new(bus.as_ref().map(|parts| parts.bus.clone()), origin),
+            sessions: Sessions::new(departures.clone(), topics, register.clone()),
+            register: register.clone(),
             departures,
             dedup: Dedup::new(settings.cached_senders_max),
             lanes: (0..settings.lanes).map(|_| lane()).collect(),
@@ -114,10 +117,13 @@ impl RouterService {
         }
         let queues = Queues::new(queues);
         tokio::spawn(depart::run(core.clone(), queues.clone(), stop.clone()));
-        if let Some(RouterBus { bus, events }) = bus {
+        if let Some(RouterBus { bus, events, .. }) = bus {
             tokio::spawn(signals::listen(core.clone(), queues.clone(), bus, events, stop.clone()));
         }
         let steward = Steward::join(core.clone(), entropy, alone).await?;
+        if let Some(register) = register {
+            tokio::spawn(registry::run(core.clone(), register, stop.clone()));
+        }
         let stop_steward = CancellationToken::new();
         let steward = tokio::spawn(steward.run(stop_steward.clone()));
         let steward = Mutex::new(Some((stop_steward, steward)));

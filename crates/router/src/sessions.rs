@@ -10,7 +10,7 @@ use bulkhead_bus::{SlotSet, Topic};
 use bulkhead_model::limits::DEVICES_PER_PLATFORM_MAX;
 use bulkhead_model::{AppUuid, ErrorKind, Result};
 use bulkhead_proto::router::{
-    GatewayEvent, Kick, KickReason, Memberships, OnlineDevice, OpenSessionRequest, Recount, SessionOpened,
+    ForcedOut, GatewayEvent, Kick, KickReason, Memberships, OnlineDevice, OpenSessionRequest, Recount, SessionOpened,
     gateway_event::Event,
 };
 use bytes::Bytes;
@@ -20,12 +20,14 @@ use crate::channels::depart::Departures;
 use crate::channels::key::ChannelRef;
 use crate::interest::Interests;
 use crate::person::Person;
+use crate::registry::{Entered, Register, Registration, Seen};
 use crate::topics::{Holding, Topics};
 
-const PARTS: usize = 64;
+/// Parts of all sessions, each with a lock of its own.
+pub(crate) const PARTS: usize = 64;
 
 /// Sessions of one user; more are refused, whatever their platforms.
-const SESSIONS_PER_USER_MAX: usize = 64;
+pub(crate) const SESSIONS_PER_USER_MAX: usize = 64;
 
 /// An attached gateway.
 pub(crate) struct Gateway {
@@ -40,9 +42,12 @@ pub(crate) struct Session {
     platform: String,
     name: String,
     uuid: String,
+    login_ext: String,
     opened_ms: u64,
     /// The bus brings what is for the user.
     _topic: Holding,
+    /// The other routers see it in the registry.
+    _registration: Registration,
 }
 
 type Part = HashMap<(AppUuid, String), Person>;
@@ -55,10 +60,16 @@ pub(crate) struct Sessions {
     interests: Interests,
     departures: Arc<Departures>,
     topics: Topics,
+    register: Option<Arc<Register>>,
 }
 
 impl Sessions {
-    pub(crate) fn new(departures: Arc<Departures>, topics: Topics) -> Self {
+    /// `register` is the way to the registry; `None` in a region with one router.
+    pub(crate) fn new(
+        departures: Arc<Departures>,
+        topics: Topics,
+        register: Option<Arc<Register>>,
+    ) -> Self {
         Self {
             gateways: RwLock::default(),
             hasher: RandomState::new(),
@@ -66,6 +77,7 @@ impl Sessions {
             interests: Interests::new(topics.clone()),
             departures,
             topics,
+            register,
         }
     }
 
@@ -107,8 +119,12 @@ impl Sessions {
             platform: request.platform.clone(),
             name: request.device_name.clone(),
             uuid: request.device_uuid.clone(),
+            login_ext: request.login_ext.clone(),
             opened_ms,
             _topic: self.topics.hold_user(app, &request.user),
+            _registration: self.register.as_ref().map_or_else(Registration::none, |register| {
+                Registration::open(register, app, &request.user, request.session)
+            }),
         };
         let mut gone = Vec::new();
         let user = (app, request.user.clone());
@@ -220,10 +236,53 @@ impl Sessions {
     pub(crate) fn replace(&self, opened: &SessionOpened) {
         let Ok(app) = AppUuid::from_slice(&opened.app) else { return };
         let newer = (opened.opened_ms, opened.session);
-        let gone = self.take(app, &opened.user, false, |session| {
+        // As if it was lost: the newer session may not be in the registry yet.
+        let gone = self.take(app, &opened.user, true, |session| {
             session.device == opened.device && (session.opened_ms, session.number) < newer
         });
         gone.iter().for_each(|session| kick(app, &opened.user, session, KickReason::Unspecified, ""));
+    }
+
+    /// Sessions of this router give way to newer ones elsewhere.
+    pub(crate) fn force_out(&self, forced: &ForcedOut) {
+        let Ok(app) = AppUuid::from_slice(&forced.app) else { return };
+        for out in &forced.sessions {
+            let gone = self.take(app, &forced.user, true, |session| {
+                session.number == out.session && session.device == out.device
+            });
+            gone.iter().for_each(|session| kick(app, &forced.user, session, out.reason(), &out.detail));
+        }
+    }
+
+    /// One session as the registry is to have it; `None` when it is over.
+    pub(crate) fn entered(&self, app: AppUuid, user: &str, number: u64) -> Option<Entered> {
+        let user = (app, user.to_owned());
+        let part = self.part(&user).lock();
+        let session = part.get(&user)?.sessions.iter().find(|session| session.number == number)?;
+        Some(session.entered(&user))
+    }
+
+    /// All sessions of a part (below [`PARTS`]) whose users are in these slots, as the registry is to have them.
+    pub(crate) fn all_entered(&self, part: usize, slots: &SlotSet) -> Vec<Entered> {
+        let part = self.parts[part].lock();
+        let people = part.iter().filter(|((app, user), _)| slots.contains(Topic::user(*app, user).slot()));
+        people.flat_map(|(user, person)| person.sessions.iter().map(|one| one.entered(user))).collect()
+    }
+
+    /// The sessions of a user here.
+    pub(crate) fn seen(&self, app: AppUuid, user: &str) -> Vec<Seen> {
+        let user = (app, user.to_owned());
+        let part = self.part(&user).lock();
+        let sessions = part.get(&user).map(|person| person.sessions.as_slice()).unwrap_or_default();
+        let seen = |session: &Session| Seen {
+            session: session.number,
+            device: session.device.clone(),
+            platform: session.platform.clone(),
+            opened_ms: session.opened_ms,
+            fresh: false,
+            login_ext: session.login_ext.clone(),
+        };
+        sessions.iter().map(seen).collect()
     }
 
     /// Names everybody who may have missed something in these slots.
@@ -299,10 +358,23 @@ impl Sessions {
             return true;
         }
         let rooms = person.rooms();
-        if !rooms.is_empty() {
+        if rooms.as_ref().is_none_or(|rooms| !rooms.is_empty()) {
             self.departures.add(*app, user, rooms, lost);
         }
         false
+    }
+}
+
+impl Session {
+    fn entered(&self, (app, user): &(AppUuid, String)) -> Entered {
+        Entered {
+            app: *app,
+            user: user.clone(),
+            session: self.number,
+            device: self.device.clone(),
+            platform: self.platform.clone(),
+            opened_ms: self.opened_ms,
+        }
     }
 }
 

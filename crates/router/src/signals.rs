@@ -12,6 +12,7 @@ use prost::Message;
 use tokio_util::sync::CancellationToken;
 
 use crate::channels::change::Change;
+use crate::channels::depart;
 use crate::channels::key::ChannelRef;
 use crate::channels::submit;
 use crate::core::Core;
@@ -101,6 +102,14 @@ pub(crate) async fn listen(
                 BusEvent::Gap { slots } => {
                     metrics::counter!("bulkhead_router_gaps_total").increment(1);
                     core.look_at_slots.notify_one();
+                    if let Some(register) = &core.register {
+                        // A shard that was away may have started anew.
+                        register.put_again(&slots);
+                    }
+                    if slots.contains(routers_topic().slot()) {
+                        // Somebody who left rooms may not have been heard of.
+                        depart::look_at_rooms(&core);
+                    }
                     core.sessions.recount(&slots, |gateway, event| fanout.add(gateway, event));
                 }
             }
@@ -120,9 +129,12 @@ fn take_in(core: &Core, queues: &Queues, fanout: &mut Fanout<'_>, frame: &Frame)
     match signal {
         Signal::Event(event) => hand_on(fanout, event),
         Signal::Opened(opened) => core.sessions.replace(&opened),
+        Signal::ForcedOut(forced) => core.sessions.force_out(&forced),
         Signal::RoomLeft(left) => {
             if let Ok(room) = submit::named(&left.app, left.room.as_ref())
                 && core.ownership.owns(room.slot())
+                // Back already, and here.
+                && !core.sessions.is_online(room.app(), &left.user)
             {
                 // Nobody waits for the answer: a room that is gone meanwhile is left too.
                 let _ = submit::enqueue(core, queues, room, None, Change::Expel { user: left.user });

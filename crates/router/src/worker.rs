@@ -266,8 +266,12 @@ impl Worker {
         if mutations.is_empty() {
             return Ok(());
         }
+        // The clock first: a pause between the two must not put the deadline behind the lease.
+        let now_ms = self.core.sequencer.clock_ms();
         let left = lease.remaining().ok_or_else(lease_lost)?;
-        timely(left, self.core.write(mutations)).await?;
+        // Whoever takes over begins after the lease; what was held up on its way does not land then any more.
+        let deadline_ms = lease.length().map(|_| now_ms + left.as_millis() as u64);
+        timely(left, self.core.write_until(mutations, deadline_ms)).await?;
         if lease.has_held_since(generation) { Ok(()) } else { Err(lease_lost()) }
     }
 

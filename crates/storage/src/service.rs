@@ -104,9 +104,8 @@ impl StorageService {
     }
 }
 
-#[async_trait]
-impl Store for StorageService {
-    async fn write(&self, mut mutations: Vec<Mutation>) -> Result<()> {
+impl StorageService {
+    async fn write_until(&self, mut mutations: Vec<Mutation>, deadline_ms: Option<u64>) -> Result<()> {
         // A batch of the message path has many rows of few scopes: each scope's key and plan are asked for once.
         let mut scopes: HashMap<Scope, u64> = HashMap::new();
         let mut apps_change = false;
@@ -137,11 +136,26 @@ impl Store for StorageService {
                 }
             }
         }
-        self.engine.write(mutations).await?;
+        // The engine looks at the deadline itself, when it comes to this write.
+        match deadline_ms {
+            None => self.engine.write(mutations).await?,
+            Some(deadline_ms) => self.engine.write_before(mutations, deadline_ms).await?,
+        }
         if apps_change {
             self.written(&tables::APPS);
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for StorageService {
+    async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
+        self.write_until(mutations, None).await
+    }
+
+    async fn write_before(&self, mutations: Vec<Mutation>, deadline_ms: u64) -> Result<()> {
+        self.write_until(mutations, Some(deadline_ms)).await
     }
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {

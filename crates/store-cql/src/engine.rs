@@ -121,7 +121,11 @@ impl Drop for CqlStore {
 #[async_trait]
 impl Store for CqlStore {
     async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
-        self.within(write::write(&self.engine, mutations)).await
+        self.within(write::write(&self.engine, mutations, None)).await
+    }
+
+    async fn write_before(&self, mutations: Vec<Mutation>, deadline_ms: u64) -> Result<()> {
+        self.within(write::write(&self.engine, mutations, Some(deadline_ms))).await
     }
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {

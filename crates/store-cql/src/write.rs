@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bulkhead_model::{ErrorKind, Result};
-use bulkhead_store::{Mutation, WRITE_MUTATIONS_MAX};
+use bulkhead_store::{Mutation, WRITE_MUTATIONS_MAX, check_deadline};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -40,8 +40,8 @@ struct PartitionWrite {
     bytes: usize,
 }
 
-/// Applies the mutations.
-pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>) -> Result<()> {
+/// Applies the mutations, unless `deadline_ms` has come when the database is about to get them.
+pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>, deadline_ms: Option<u64>) -> Result<()> {
     if mutations.len() > WRITE_MUTATIONS_MAX {
         return Err(ErrorKind::InvalidArgument.with("too many mutations in one write"));
     }
@@ -50,6 +50,9 @@ pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>) -> Result<(
     let chains = chains_of(engine, mutations, &buckets)?;
     register(engine, &chains).await?;
 
+    if let Some(deadline_ms) = deadline_ms {
+        check_deadline(deadline_ms, engine.clock.now_ms())?;
+    }
     let longest = chains.iter().flatten().map(|partition| partition.changes.len()).max().unwrap_or(0);
     let first_us = engine.timestamps.reserve(longest);
     let writing = chains.into_iter().map(|chain| async move {

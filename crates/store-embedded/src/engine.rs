@@ -72,6 +72,13 @@ impl EmbeddedStore {
         drop(trees);
     }
 
+    async fn write_until(&self, mutations: Vec<Mutation>, deadline_ms: Option<u64>) -> Result<()> {
+        if mutations.len() > WRITE_MUTATIONS_MAX {
+            return Err(ErrorKind::InvalidArgument.with("too many mutations in one write"));
+        }
+        self.requests.ask(|done| Request::Write { mutations, deadline_ms, done }).await
+    }
+
     fn trees(&self) -> Result<Arc<Trees>> {
         self.trees.read().clone().ok_or_else(closed)
     }
@@ -86,10 +93,11 @@ impl Drop for EmbeddedStore {
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
-        if mutations.len() > WRITE_MUTATIONS_MAX {
-            return Err(ErrorKind::InvalidArgument.with("too many mutations in one write"));
-        }
-        self.requests.ask(|done| Request::Write { mutations, done }).await
+        self.write_until(mutations, None).await
+    }
+
+    async fn write_before(&self, mutations: Vec<Mutation>, deadline_ms: u64) -> Result<()> {
+        self.write_until(mutations, Some(deadline_ms)).await
     }
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {

@@ -21,6 +21,8 @@ pub(crate) type Done<T> = oneshot::Sender<Result<T>>;
 pub(crate) enum Request {
     Write {
         mutations: Vec<Mutation>,
+        /// Unix milliseconds from which on it is refused.
+        deadline_ms: Option<u64>,
         done: Done<()>,
     },
     Insert {

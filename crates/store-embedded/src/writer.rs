@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bulkhead_model::{Clock, Result};
-use bulkhead_store::{Mutation, Put, Retention, RowKey, Table};
+use bulkhead_store::{Mutation, Put, Retention, RowKey, Table, check_deadline};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -65,7 +65,7 @@ impl Writer {
     /// Works one request into the overlay. A request that is wrong is answered at once and changes nothing.
     fn apply(&self, request: Request, overlay: &mut Overlay, answers: &mut Vec<Answer>) {
         match request {
-            Request::Write { mutations, done } => match self.write(mutations, overlay) {
+            Request::Write { mutations, deadline_ms, done } => match self.write(mutations, deadline_ms, overlay) {
                 Ok(()) => answers.push(Answer::Write(done)),
                 Err(error) => drop(done.send(Err(error))),
             },
@@ -88,7 +88,16 @@ impl Writer {
 
     /// Everything that can fail happens before the first mutation touches the overlay, so that a write is taken whole or
     /// not at all.
-    fn write(&self, mutations: Vec<Mutation>, overlay: &mut Overlay) -> Result<()> {
+    fn write(
+        &self,
+        mutations: Vec<Mutation>,
+        deadline_ms: Option<u64>,
+        overlay: &mut Overlay,
+    ) -> Result<()> {
+        if let Some(deadline_ms) = deadline_ms {
+            // Here and not where it was queued: a write that waited for its turn may come too late by that.
+            check_deadline(deadline_ms, self.clock.now_ms())?;
+        }
         let mut staged = Vec::with_capacity(mutations.len());
         for mutation in mutations {
             staged.extend(self.stage(mutation)?);

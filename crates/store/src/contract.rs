@@ -37,6 +37,7 @@ where
     insert_if_absent_lets_one_win(&make().await).await;
     compare_and_set_compares(&make().await).await;
     rows_expire(&make().await).await;
+    a_write_comes_before_its_deadline_or_not_at_all(&make().await).await;
     limits_are_kept(&make().await).await;
     random_work_agrees_with_a_model(&make().await).await;
 }
@@ -303,6 +304,22 @@ async fn rows_expire(fixture: &Fixture) {
     );
     fixture.clock.advance_ms(1);
     assert_eq!(store.get(fixed).await.unwrap(), None, "the table's retention applies");
+}
+
+async fn a_write_comes_before_its_deadline_or_not_at_all(fixture: &Fixture) {
+    let Fixture { store, clock, .. } = fixture;
+    let now_ms = clock.now_ms();
+    let write = async |clustering: &str, deadline_ms| {
+        store.write_before(vec![put(row("p", clustering), "1")], deadline_ms).await
+    };
+    write("early", now_ms + 1).await.unwrap();
+    for late in [now_ms, now_ms - 1, 0] {
+        assert_eq!(write("late", late).await.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    clock.advance_ms(1000);
+    assert_eq!(write("late", now_ms + 1000).await.unwrap_err().kind(), ErrorKind::Timeout);
+    write("in time", now_ms + 1001).await.unwrap();
+    assert_eq!(clusterings(&**store, whole("p")).await, ["early", "in time"]);
 }
 
 async fn limits_are_kept(fixture: &Fixture) {

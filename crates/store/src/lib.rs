@@ -14,5 +14,7 @@ mod port;
 mod table;
 pub mod tables;
 
-pub use port::{Insert, Mutation, Put, Row, RowKey, SCAN_ROWS_MAX, Scan, Scope, Store, WRITE_MUTATIONS_MAX};
+pub use port::{
+    Insert, Mutation, Put, Row, RowKey, SCAN_ROWS_MAX, Scan, Scope, Store, WRITE_MUTATIONS_MAX, check_deadline,
+};
 pub use table::{Compaction, Retention, Table};

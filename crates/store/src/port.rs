@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use bulkhead_model::{AppUuid, Result};
+use bulkhead_model::{AppUuid, ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::Table;
@@ -106,6 +106,11 @@ pub trait Store: Send + Sync + 'static {
     /// together: a read sees all of them or none. On `Unavailable` they may or may not have been applied.
     async fn write(&self, mutations: Vec<Mutation>) -> Result<()>;
 
+    /// Like [`Store::write`] until `deadline_ms` (Unix milliseconds, by the clock of the process that has the engine); from
+    /// then on it answers `Timeout` and nothing of it is written. Looked at right before the engine gets the mutations, so
+    /// that a write whose caller has lost the right to it does not land late because it was held up on its way.
+    async fn write_before(&self, mutations: Vec<Mutation>, deadline_ms: u64) -> Result<()>;
+
     /// Writes the row unless there is one; answers the value that was there. Linearizable per row.
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>>;
 
@@ -125,4 +130,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The rows of a partition within bounds.
     async fn scan(&self, scan: Scan) -> Result<Vec<Row>>;
+}
+
+/// `Timeout` when a write comes at its deadline or later; for implementations of [`Store::write_before`].
+pub fn check_deadline(deadline_ms: u64, now_ms: u64) -> Result<()> {
+    if now_ms >= deadline_ms {
+        return Err(ErrorKind::Timeout.with("a write came after its deadline; is a clock wrong?"));
+    }
+    Ok(())
 }

@@ -81,7 +81,7 @@ async fn open_bus(
         }
         node.residency.add_source(Box::new(move || redis.dialled().into_iter().map(dialled).collect()));
     }
-    Ok(RouterBus { bus: opened.bus, events: opened.events })
+    Ok(RouterBus { bus: opened.bus, events: opened.events, registry: opened.registry })
 }
 
 /// `Unavailable` while a shard is away. Its topics are then read from the log.

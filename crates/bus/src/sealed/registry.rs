@@ -64,6 +64,10 @@ impl Registry for SealedRegistry {
         Ok(keys.iter().zip(found).map(|(key, entries)| self.opened(key, entries)).collect())
     }
 
+    fn shard_of(&self, slot: u16) -> usize {
+        self.inner.shard_of(slot)
+    }
+
     fn value_bytes_max(&self) -> usize {
         self.inner.value_bytes_max() - SEALED_EXTRA_BYTES - FIELD_LENGTH_BYTES - FIELD_BYTES_MAX
     }

@@ -30,7 +30,8 @@ pub(super) fn publish(
     publishing: &mut VecDeque<Publishing>,
 ) {
     let (client_id, to) = (publish.client_id, publish.to.clone());
-    let request = translate::publish(publish, client.app(), client.user(), client.device());
+    let mut request = translate::publish(publish, client.app(), client.user(), client.device());
+    gateway.hub.tell_room(&mut request);
     let span = bulkhead_api::path::begin();
     let pending = span.in_scope(|| gateway.router.publish(request));
     publishing.push_back(Publishing {

@@ -4,10 +4,11 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bulkhead_proto::records::MessageKind;
 use bulkhead_proto::router::gateway_event::Event as RouterEvent;
 use bulkhead_proto::router::{
-    ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships, OpenSessionRequest, Recount,
-    SessionRequest,
+    ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships, OpenSessionRequest, PublishRequest,
+    Queue, QueueKind, Recount, SessionRequest,
 };
 use parking_lot::RwLock;
 
@@ -18,6 +19,10 @@ use super::translate;
 
 /// Parts of the hub, each with its own lock: logins in one do not hold up deliveries in another.
 const PARTS: usize = 64;
+
+/// Kinds of message that say what they are for.
+const CHAT_KINDS: [MessageKind; 4] =
+    [MessageKind::Normal, MessageKind::Chat, MessageKind::Groupchat, MessageKind::Chatroom];
 
 /// App identity and username, one behind the other: found by what stands in a request without building a key.
 type UserKey = Box<[u8]>;
@@ -85,6 +90,23 @@ impl Hub {
                 Some(RouterEvent::Recount(recount)) => self.recount(&recount),
                 None => {}
             }
+        }
+    }
+
+    /// Names a room as what it is. A receipt, a recall or an edit says that it is for many, but not for which kind of them,
+    /// and the kind decides which router it is for.
+    pub(crate) fn tell_room(&self, request: &mut PublishRequest) {
+        let kind = MessageKind::try_from(request.kind);
+        if kind.is_ok_and(|kind| CHAT_KINDS.contains(&kind)) {
+            return;
+        }
+        let Some(to) = request.to.as_mut().filter(|to| to.kind() == QueueKind::Group) else { return };
+        let room = Queue { name: to.name.clone(), kind: QueueKind::Room.into() };
+        let Some(room_key) = channel_key(&request.app, Some(&room)) else { return };
+        let key = key_of(&request.app, &request.from_user);
+        let part = self.part(&key).read();
+        if part.get(key.as_slice()).is_some_and(|person| person.is_in(&room_key)) {
+            *to = room;
         }
     }
 
@@ -216,7 +238,7 @@ impl Drop for Registration {
 mod tests {
     use std::task::{Context, Waker};
 
-    use bulkhead_proto::router::{KickReason, Queue};
+    use bulkhead_proto::router::KickReason;
     use bytes::Bytes;
 
     use super::super::outbox::Event;
@@ -320,6 +342,35 @@ mod tests {
             session.handle().outbox.take(&Context::from_waker(Waker::noop())).overflowed
         };
         assert_eq!(sessions.each_ref().map(lost), [true, true, false]);
+    }
+
+    #[test]
+    fn a_receipt_for_a_room_says_so_if_its_sender_is_in_it() {
+        let hub = Arc::new(Hub::new(1000));
+        let _session = register(&hub, "alice", "a", 1);
+        let room = |id: &str| Some(Queue { name: id.into(), kind: QueueKind::Room.into() });
+        let joined = Membership {
+            app: Bytes::copy_from_slice(&APP),
+            user: "alice".into(),
+            channel: room("1"),
+            joined: true,
+        };
+        hub.deliver(vec![GatewayEvent { event: Some(RouterEvent::Membership(joined)) }]);
+        let told = |kind: MessageKind, user: &str, id: &str| {
+            let mut request = PublishRequest {
+                app: Bytes::copy_from_slice(&APP),
+                from_user: user.into(),
+                to: group(id),
+                kind: kind.into(),
+                ..PublishRequest::default()
+            };
+            hub.tell_room(&mut request);
+            request.to
+        };
+        assert_eq!(told(MessageKind::Recall, "alice", "1"), room("1"));
+        assert_eq!(told(MessageKind::Groupchat, "alice", "1"), group("1"));
+        assert_eq!(told(MessageKind::Recall, "alice", "2"), group("2"));
+        assert_eq!(told(MessageKind::Recall, "bob", "1"), group("1"));
     }
 
     #[test]

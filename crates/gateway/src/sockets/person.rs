@@ -30,6 +30,10 @@ impl Person {
         self.sessions.is_empty()
     }
 
+    pub(super) fn is_in(&self, key: &[u8]) -> bool {
+        self.channels.contains(key)
+    }
+
     pub(super) fn add(&mut self, session: Arc<SessionHandle>) {
         self.sessions.push(Place { session, placed: false });
     }

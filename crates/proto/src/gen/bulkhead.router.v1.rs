@@ -758,7 +758,7 @@ pub struct BusFrame {
     /// The run of the router that sent it, which has told its own gateways already.
     #[prost(string, tag = "1")]
     pub origin: ::prost::alloc::string::String,
-    #[prost(oneof = "bus_frame::Signal", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "bus_frame::Signal", tags = "2, 3, 4, 5, 6")]
     pub signal: ::core::option::Option<bus_frame::Signal>,
 }
 /// Nested message and enum types in `BusFrame`.
@@ -776,6 +776,9 @@ pub mod bus_frame {
         /// Slots have changed hands.
         #[prost(message, tag = "5")]
         SlotsChanged(super::SlotsChanged),
+        /// For whichever router has the sessions.
+        #[prost(message, tag = "6")]
+        ForcedOut(super::ForcedOut),
     }
 }
 /// A device has a new session: an older one of it is over.
@@ -803,6 +806,44 @@ pub struct RoomLeft {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SlotsChanged {}
+/// Sessions of a user that give way to newer ones at other routers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ForcedOut {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub sessions: ::prost::alloc::vec::Vec<ForcedOutSession>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForcedOutSession {
+    #[prost(uint64, tag = "1")]
+    pub session: u64,
+    #[prost(string, tag = "2")]
+    pub device: ::prost::alloc::string::String,
+    #[prost(enumeration = "KickReason", tag = "3")]
+    pub reason: i32,
+    /// Text for the device: the login_ext of the one that it gives way to.
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
+}
+/// What the registry of the bus has of one session, under the topic of its user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionEntry {
+    /// The id of its router's row in `routers`; an entry of a router that is gone counts for nothing.
+    #[prost(string, tag = "1")]
+    pub router: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub session: u64,
+    #[prost(string, tag = "3")]
+    pub device: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub platform: ::prost::alloc::string::String,
+    /// By the clock of its router.
+    #[prost(uint64, tag = "5")]
+    pub opened_ms: u64,
+}
 /// StatisticsBody.operation of MSYNC, plus the ends that are no kick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -18,6 +18,9 @@ pub struct RowKey {
 pub struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
     pub mutations: ::prost::alloc::vec::Vec<Mutation>,
+    /// Unix milliseconds, by the clock of the storage service, from which on nothing of it is written any more; 0: no bound.
+    #[prost(uint64, tag = "2")]
+    pub deadline_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Mutation {

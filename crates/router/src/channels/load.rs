@@ -44,7 +44,10 @@ pub(crate) async fn drafts(core: &Core, lane: &Lane, tasks: &[Task]) -> Result<H
     for (key, roster) in loaded {
         if let Some(roster) = &roster {
             lane.with(|state| state.rosters.insert(key.clone(), roster.clone()));
-            expect_absent(core, &key, roster);
+            if key.is_room() {
+                // Sessions of its members may have ended when nobody was there to see it.
+                core.departures.look_for_absent(key.clone(), false);
+            }
         }
         drafts.insert(key.clone(), Draft::of(key, roster));
     }
@@ -75,14 +78,12 @@ async fn load(core: &Core, key: ChannelRef) -> Result<(ChannelRef, Option<Arc<Ro
     Ok((key, Some(Arc::new(roster))))
 }
 
-/// The members of a room whose sessions ended when nobody was there to see it.
-fn expect_absent(core: &Core, key: &ChannelRef, roster: &Roster) {
-    // With other routers beside this one they may have sessions there.
-    if key.is_room() && !core.others.listen() {
-        for user in roster.members.keys() {
-            if !core.sessions.is_online(key.app(), user) {
-                core.departures.add(key.app(), user, vec![key.clone()], true);
-            }
-        }
+/// Who is in a room of this router, as its lane has it in memory, or else as it is stored.
+pub(super) async fn members(core: &Core, key: &ChannelRef) -> Result<Vec<String>> {
+    let names = |roster: &Roster| roster.members.keys().map(|user| user.to_string()).collect();
+    let known = core.lane_of_channel(key).with(|state| state.rosters.get(key).map(names));
+    match known {
+        Some(known) => Ok(known),
+        None => Ok(load(core, key.clone()).await?.1.map(|roster| names(&roster)).unwrap_or_default()),
     }
 }

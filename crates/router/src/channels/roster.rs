@@ -99,6 +99,11 @@ impl Rosters {
         }
     }
 
+    /// The rooms among them.
+    pub(crate) fn rooms(&self) -> Vec<ChannelRef> {
+        self.young.keys().chain(self.old.keys()).filter(|key| key.is_room()).cloned().collect()
+    }
+
     pub(crate) fn remove(&mut self, key: &ChannelRef) {
         self.old.remove(key);
         if let Some(roster) = self.young.remove(key) {

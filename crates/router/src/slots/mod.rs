@@ -23,7 +23,17 @@ pub(crate) use member::Member;
 pub(crate) use ownership::Ownership;
 pub(crate) use steward::Steward;
 
-use bulkhead_model::{SLOT_RANGE_COUNT, range_of};
+use std::collections::HashSet;
+
+use bulkhead_model::{Result, SLOT_RANGE_COUNT, range_of};
+
+use crate::core::Core;
+
+/// The ids of the routers that live, read now.
+pub(crate) async fn living(core: &Core) -> Result<HashSet<String>> {
+    let members = rows::members(core).await?.into_iter();
+    Ok(members.filter(|(_, member)| !member.record.gone).map(|(id, _)| id).collect())
+}
 
 /// A set of ranges, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

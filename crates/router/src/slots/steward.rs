@@ -1,6 +1,6 @@
 //! Keeps this router's lease and its share of the slots.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::{self, Step};
 use super::rows::{self, Found, member_row, range_row};
 use super::{Ownership, Ranges};
+use crate::channels::depart;
 use crate::core::Core;
 use crate::sequence::timely;
 
@@ -34,6 +35,8 @@ pub(crate) struct Steward {
     entropy: Arc<dyn Entropy>,
     /// For each other router the beat that was seen last, and since when.
     beats: HashMap<String, (u64, Instant)>,
+    /// The routers that lived at the last look.
+    living: HashSet<String>,
 }
 
 /// The rows as they were read.
@@ -66,7 +69,7 @@ impl Steward {
     /// Joins the region's routers. When this one is `alone`, for certain, it owns every slot when this returns;
     /// otherwise it gets its share in time.
     pub(crate) async fn join(core: Arc<Core>, entropy: Arc<dyn Entropy>, alone: bool) -> Result<Self> {
-        let mut steward = Self { core, entropy, beats: HashMap::new() };
+        let mut steward = Self { core, entropy, beats: HashMap::new(), living: HashSet::new() };
         if alone {
             steward.replace_all().await?;
         } else {
@@ -192,8 +195,19 @@ impl Steward {
             tracing::info!(ranges = fresh.len(), "took over slots");
             fresh.into_iter().for_each(|(range, floor_ms)| self.core.ownership.acquire(range, floor_ms));
         }
-        set_map(&self.core.ownership, &Self::read(&self.core).await?);
+        let view = Self::read(&self.core).await?;
+        set_map(&self.core.ownership, &view);
+        self.note_living(&view);
         Ok(())
+    }
+
+    /// The sessions of a router that is gone have ended with it: who was in a room through it may not be back.
+    fn note_living(&mut self, view: &View) {
+        let living: HashSet<String> = view.living().into_iter().map(str::to_owned).collect();
+        if self.living.iter().any(|before| !living.contains(before)) {
+            depart::look_at_rooms(&self.core);
+        }
+        self.living = living;
     }
 
     async fn read(core: &Arc<Core>) -> Result<View> {

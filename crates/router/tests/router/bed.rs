@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bulkhead_api::{AuthApi, DeliverySink, PendingPublish, RouterApi};
 use bulkhead_auth::{AuthService, AuthSettings};
-use bulkhead_bus::{LocalHub, queue as bus_queue};
-use bulkhead_model::{ErrorKind, ManualClock, Region, Result, SeededEntropy};
+use bulkhead_bus::{Registry, Topic};
+use bulkhead_model::{AppUuid, ErrorKind, ManualClock, Region, Result, SeededEntropy};
 use bulkhead_proto::auth::{CreateAppRequest, NewUser, RegisterUsersRequest};
 use bulkhead_proto::records::{ContentKind, MessageKind};
 use bulkhead_proto::router::{
@@ -17,11 +16,12 @@ use bulkhead_proto::router::{
     OpenSessionRequest, OpenedSession, Page, PublishRequest, Published, PullRequest, Queue, QueuePosition,
     SessionRequest, UserRequest, gateway_event::Event,
 };
-use bulkhead_router::{RouterBus, RouterDependencies, RouterService, RouterSettings};
-use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store};
+use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_store_embedded::EmbeddedStore;
 use bytes::Bytes;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::switches::{Between, SwitchedStore, Writes};
 
 pub(crate) const START_MS: u64 = 1_800_000_000_000;
 pub(crate) const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
@@ -31,67 +31,6 @@ static SEED: AtomicU64 = AtomicU64::new(100);
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What the store does with writes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Writes {
-    Apply,
-    /// Waits until this is changed.
-    Hold,
-    /// Does nothing and fails.
-    Refuse,
-    /// Applies them and fails, like a connection that breaks before the answer.
-    ApplyAndFail,
-}
-
-/// The engine with a switch on its writes.
-pub(crate) struct SwitchedStore {
-    engine: Arc<EmbeddedStore>,
-    writes: watch::Sender<Writes>,
-}
-
-impl SwitchedStore {
-    pub(crate) fn set(&self, writes: Writes) {
-        self.writes.send_replace(writes);
-    }
-
-    async fn writes(&self) -> Writes {
-        *self.writes.subscribe().wait_for(|writes| *writes != Writes::Hold).await.unwrap()
-    }
-}
-
-#[async_trait]
-impl Store for SwitchedStore {
-    async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
-        match self.writes().await {
-            Writes::Refuse => Err(ErrorKind::Unavailable.into()),
-            Writes::ApplyAndFail => {
-                self.engine.write(mutations).await?;
-                Err(ErrorKind::Unavailable.into())
-            }
-            Writes::Apply | Writes::Hold => self.engine.write(mutations).await,
-        }
-    }
-
-    async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {
-        self.engine.insert_if_absent(row).await
-    }
-
-    async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
-        if self.writes().await == Writes::Refuse {
-            return Err(ErrorKind::Unavailable.into());
-        }
-        self.engine.compare_and_set(key, expected, value).await
-    }
-
-    async fn get_many(&self, keys: Vec<RowKey>) -> Result<Vec<Option<Bytes>>> {
-        self.engine.get_many(keys).await
-    }
-
-    async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
-        self.engine.scan(scan).await
-    }
-}
 
 /// Keeps what the router delivers.
 pub(crate) struct Sink(pub(crate) mpsc::UnboundedSender<GatewayEvent>);
@@ -151,8 +90,8 @@ pub(crate) struct Bed {
     folder: tempfile::TempDir,
     pub(crate) clock: Arc<ManualClock>,
     engine: Arc<EmbeddedStore>,
-    /// How routers reach each other; `None` in a region with one.
-    hub: Option<Arc<LocalHub>>,
+    /// `None` in a region with one router.
+    between: Option<Between>,
     pub(crate) store: Arc<SwitchedStore>,
     pub(crate) auth: Arc<dyn AuthApi>,
     pub(crate) router: Arc<RouterService>,
@@ -188,11 +127,11 @@ impl Bed {
             AuthSettings::default(),
         );
         let app = make_app(&auth, "chat").await;
-        let store = switched(&engine);
-        let hub = (!alone).then(LocalHub::new);
-        let router = start_router(&store, &auth, &clock, settings, hub.as_ref()).await;
+        let store = SwitchedStore::on(&engine);
+        let between = (!alone).then(|| Between::new(&clock));
+        let router = start_router(&store, &auth, &clock, settings, between.as_ref()).await;
         let events = attach(&router, "gateway").await;
-        Self { folder, clock, engine, hub, store, auth, router, settings, app, events }
+        Self { folder, clock, engine, between, store, auth, router, settings, app, events }
     }
 
     /// What a router that takes this one's place, or fails to, stands on.
@@ -202,15 +141,15 @@ impl Bed {
 
     /// One more router on the same data, behind a switch of its own.
     pub(crate) async fn another_router(&self) -> (Arc<RouterService>, Arc<SwitchedStore>) {
-        let store = switched(&self.engine);
-        let router = start_router(&store, &self.auth, &self.clock, self.settings, self.hub.as_ref()).await;
+        let store = SwitchedStore::on(&self.engine);
+        let router = start_router(&store, &self.auth, &self.clock, self.settings, self.between.as_ref()).await;
         (router, store)
     }
 
     /// Ends the router as a crash does: nothing that it only had in memory reaches the store. Starts another one.
     pub(crate) async fn crash(&mut self) {
         self.store.set(Writes::Refuse);
-        self.store = switched(&self.engine);
+        self.store = SwitchedStore::on(&self.engine);
         self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, None).await;
         self.events = attach(&self.router, "gateway").await;
     }
@@ -220,6 +159,29 @@ impl Bed {
         self.router.drain().await;
         self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, None).await;
         self.events = attach(&self.router, "gateway").await;
+    }
+
+    /// How the routers of a region with several reach each other.
+    pub(crate) fn between(&self) -> &Between {
+        self.between.as_ref().unwrap()
+    }
+
+    /// How many sessions of a user the registry has.
+    pub(crate) async fn registered(&self, user: &str) -> usize {
+        let topic = Topic::user(AppUuid::from_slice(&self.app).unwrap(), user);
+        self.between().registry.held().list(vec![topic]).await.unwrap()[0].len()
+    }
+
+    /// Waits until the registry has so many sessions of a user.
+    pub(crate) async fn until_registered(&self, user: &str, sessions: usize) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while self.registered(user).await != sessions {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        if waited.await.is_err() {
+            panic!("{} sessions of {user} instead of {sessions}", self.registered(user).await);
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -389,17 +351,13 @@ async fn start_router(
     auth: &Arc<dyn AuthApi>,
     clock: &Arc<ManualClock>,
     settings: RouterSettings,
-    hub: Option<&Arc<LocalHub>>,
+    between: Option<&Between>,
 ) -> Arc<RouterService> {
-    RouterService::start(dependencies(store, auth, clock, settings, hub)).await.unwrap()
+    RouterService::start(dependencies(store, auth, clock, settings, between)).await.unwrap()
 }
 
 fn open(path: &Path, clock: &Arc<ManualClock>) -> Arc<EmbeddedStore> {
     EmbeddedStore::open(path, Region::Singapore, clock.clone()).unwrap()
-}
-
-fn switched(engine: &Arc<EmbeddedStore>) -> Arc<SwitchedStore> {
-    Arc::new(SwitchedStore { engine: engine.clone(), writes: watch::Sender::new(Writes::Apply) })
 }
 
 fn dependencies(
@@ -407,7 +365,7 @@ fn dependencies(
     auth: &Arc<dyn AuthApi>,
     clock: &Arc<ManualClock>,
     settings: RouterSettings,
-    hub: Option<&Arc<LocalHub>>,
+    between: Option<&Between>,
 ) -> RouterDependencies {
     RouterDependencies {
         region: Region::Singapore,
@@ -416,13 +374,8 @@ fn dependencies(
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed))),
         address: format!("router-{}", SEED.fetch_add(1, Ordering::Relaxed)),
-        alone: hub.is_none(),
-        bus: hub.map(join_bus),
+        alone: between.is_none(),
+        bus: between.map(Between::join),
         settings,
     }
-}
-
-fn join_bus(hub: &Arc<LocalHub>) -> RouterBus {
-    let (sink, events) = bus_queue(10_000, 10_000_000);
-    RouterBus { bus: hub.attach(sink), events }
 }

@@ -156,11 +156,11 @@ async fn edits_are_limited_to_the_author_to_text_and_in_number() {
 async fn edits_and_a_recall_of_one_batch_see_each_other() {
     let bed = Bed::start().await;
     let id = hello(&bed).await.id;
-    bed.store.set(crate::bed::Writes::Hold);
+    bed.store.set(crate::switches::Writes::Hold);
     let blocker = bed.publish(bed.text("alice", "bob", "blocks the lane"));
     let edits: Vec<_> = (0..=EDITS_MAX).map(|_| bed.publish(edit(&bed, "alice", "bob", id, "x"))).collect();
     let recalls: Vec<_> = (0..2).map(|_| bed.publish(recall(&bed, "alice", "bob", id))).collect();
-    bed.store.set(crate::bed::Writes::Apply);
+    bed.store.set(crate::switches::Writes::Apply);
     blocker.wait().await.unwrap();
     let mut outcomes = Vec::new();
     for pending in edits.into_iter().chain(recalls) {

@@ -4,7 +4,8 @@ use bulkhead_model::ErrorKind;
 use bulkhead_proto::router::PublishRequest;
 use bulkhead_router::{RouterService, RouterSettings};
 
-use crate::bed::{Bed, Writes};
+use crate::bed::Bed;
+use crate::switches::Writes;
 
 #[tokio::test]
 async fn a_failed_write_leaves_no_phantom_behind() {

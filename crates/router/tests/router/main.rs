@@ -4,6 +4,7 @@
 
 mod bed;
 mod changes;
+mod elsewhere;
 mod failures;
 mod groups;
 mod history;
@@ -15,3 +16,4 @@ mod rooms;
 mod routers;
 mod sessions;
 mod slots;
+mod switches;

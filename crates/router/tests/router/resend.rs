@@ -4,7 +4,8 @@ use bulkhead_model::ErrorKind;
 use bulkhead_proto::router::PublishRequest;
 use bulkhead_router::RouterSettings;
 
-use crate::bed::{Bed, Writes};
+use crate::bed::Bed;
+use crate::switches::Writes;
 
 fn numbered(bed: &Bed, client_id: u64) -> PublishRequest {
     PublishRequest { from_device: "web_1".into(), client_id, ..bed.text("alice", "bob", "x") }

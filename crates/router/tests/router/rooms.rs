@@ -9,17 +9,22 @@ use bulkhead_proto::router::{
     ChannelRequest, ChannelSettings, CloseSessionRequest, CreateChannelRequest, JoinRequest, Joined,
     MemberRequest, PublishRequest, Queue, QueueKind, gateway_event::Event,
 };
-use bulkhead_router::RouterSettings;
+use bulkhead_router::{RouterService, RouterSettings};
 
 use crate::bed::{Bed, attach, text_body};
 use crate::groups::settings;
 
-fn room(id: &str) -> Option<Queue> {
+pub(crate) fn room(id: &str) -> Option<Queue> {
     Some(Queue { name: id.into(), kind: QueueKind::Room.into() })
 }
 
 impl Bed {
-    async fn make_room(&self) -> String {
+    pub(crate) async fn make_room(&self) -> String {
+        self.make_room_at(&self.router).await
+    }
+
+    /// A room whose slot this router owns.
+    pub(crate) async fn make_room_at(&self, router: &RouterService) -> String {
         let request = CreateChannelRequest {
             app: self.app.clone(),
             kind: QueueKind::Room.into(),
@@ -27,7 +32,7 @@ impl Bed {
             settings: Some(ChannelSettings { members_max: Some(10_000), ..settings("hall") }),
             ..CreateChannelRequest::default()
         };
-        self.router.create_channel(request).await.unwrap().channel.unwrap().name
+        router.create_channel(request).await.unwrap().channel.unwrap().name
     }
 
     async fn join(&self, id: &str, user: &str) -> bulkhead_model::Result<Joined> {
@@ -40,12 +45,12 @@ impl Bed {
         self.router.join(request).await
     }
 
-    async fn room_members(&self, id: &str) -> u32 {
+    pub(crate) async fn room_members(&self, id: &str) -> u32 {
         let request = ChannelRequest { app: self.app.clone(), channel: room(id), actor: None };
         self.router.channel(request).await.unwrap().member_count
     }
 
-    fn to_room(&self, from: &str, id: &str) -> PublishRequest {
+    pub(crate) fn to_room(&self, from: &str, id: &str) -> PublishRequest {
         PublishRequest {
             to: room(id),
             kind: MessageKind::Chatroom.into(),
@@ -98,13 +103,13 @@ async fn joins_of_one_batch_are_one_event_for_those_who_are_there() {
     let id = bed.make_room().await;
     bed.open("alice", "web_1").await;
     bed.events.next().await;
-    bed.store.set(crate::bed::Writes::Hold);
+    bed.store.set(crate::switches::Writes::Hold);
     // Occupies the lane, so that the others gather behind it.
     let first = bed.publish(bed.to_room("alice", &id));
     let joins = async { tokio::join!(bed.join(&id, "bob"), bed.join(&id, "carol"), bed.join(&id, "dave")) };
     let release = async {
         tokio::task::yield_now().await;
-        bed.store.set(crate::bed::Writes::Apply);
+        bed.store.set(crate::switches::Writes::Apply);
     };
     let (joined, ()) = tokio::join!(joins, release);
     assert!(joined.0.is_ok() && joined.1.is_ok() && joined.2.is_ok());

@@ -11,7 +11,8 @@ use bulkhead_router::{RouterService, RouterSettings};
 use bulkhead_routers::Routers;
 use parking_lot::Mutex;
 
-use crate::bed::{Bed, Events, Sink, Writes, attach};
+use crate::bed::{Bed, Events, Sink, attach};
+use crate::switches::Writes;
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,7 +100,7 @@ async fn a_caller_notices_nothing_of_routers_that_come_and_go() {
 }
 
 /// Two routers that both own slots, and what the second's gateway gets.
-async fn two(bed: &Bed) -> (Arc<RouterService>, Events) {
+pub(crate) async fn two(bed: &Bed) -> (Arc<RouterService>, Events) {
     let (second, _) = bed.another_router().await;
     let settled = tokio::time::timeout(PATIENCE, async {
         loop {

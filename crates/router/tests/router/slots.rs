@@ -8,7 +8,8 @@ use bulkhead_model::{AppUuid, Channel, ErrorKind, range_of, slot_of};
 use bulkhead_proto::router::{PublishRequest, Published, SlotMap, SlotsRequest};
 use bulkhead_router::{RouterService, RouterSettings};
 
-use crate::bed::{Bed, Writes};
+use crate::bed::Bed;
+use crate::switches::Writes;
 
 const LEASE_MS: u64 = 400;
 
@@ -185,4 +186,37 @@ async fn cursors_move_along_with_their_slots() {
     bed.router.drain().await;
     until_shares(&second, &[64]).await;
     assert_eq!(second.offline_count(bed.user("bob")).await.unwrap().messages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_arrives_after_the_next_owner_has_begun_does_not_land() {
+    let bed = Bed::start_beside(settings()).await;
+    until_shares(&bed.router, &[64]).await;
+    send(&[&bed.router], numbered(&bed, "bob", 1)).await;
+    // The router stands still with a write on its way.
+    bed.store.set(Writes::Hold);
+    let held = bed.publish(numbered(&bed, "bob", 2));
+    let left = tokio::time::timeout(PATIENCE, async {
+        while bed.store.under_way() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    left.await.expect("the write has left the router");
+    let (second, _) = bed.another_router().await;
+    until_shares(&second, &[64]).await;
+    // As much time as has passed: the lease is over.
+    bed.clock.advance_ms(LEASE_MS);
+    let resent = send(&[&second], numbered(&bed, "bob", 2)).await;
+    assert!(!resent.duplicate, "nobody has stored it before");
+
+    bed.store.set(Writes::Apply);
+    let arrived = tokio::time::timeout(PATIENCE, async {
+        while bed.store.under_way() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    arrived.await.expect("the write arrives");
+    assert!(held.wait().await.is_err());
+    let all = second.history(bed.history("alice", "bob", 50)).await.unwrap().messages.len();
+    assert_eq!(all, 2, "each message is stored once");
 }

@@ -6,6 +6,7 @@ use bulkhead_proto::storage::{
 use bulkhead_store::{Insert, Mutation, Row, RowKey, SCAN_ROWS_MAX, Scan, Store, WRITE_MUTATIONS_MAX};
 use bytes::Bytes;
 
+use super::NO_DEADLINE;
 use super::convert::{key_to_wire, mutation_to_wire, put_to_wire, row_from_wire, scan_to_wire};
 use crate::Peer;
 use crate::guard::RegionChannel;
@@ -26,18 +27,27 @@ impl StorageClient {
             .max_encoding_message_size(STORAGE_MESSAGE_BYTES_MAX);
         Self { grpc }
     }
+
+    async fn send(&self, mutations: Vec<Mutation>, deadline_ms: u64) -> Result<()> {
+        // Refused here already: converting and sending it would cost more than the refusal.
+        if mutations.len() > WRITE_MUTATIONS_MAX {
+            return Err(ErrorKind::InvalidArgument.with("too many mutations in one write"));
+        }
+        let mutations = mutations.into_iter().map(mutation_to_wire).collect();
+        answer(CALL_LIMIT, self.grpc.clone().write(WriteRequest { mutations, deadline_ms })).await?;
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Store for StorageClient {
     async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
-        // Refused here already: converting and sending it would cost more than the refusal.
-        if mutations.len() > WRITE_MUTATIONS_MAX {
-            return Err(ErrorKind::InvalidArgument.with("too many mutations in one write"));
-        }
-        let request = WriteRequest { mutations: mutations.into_iter().map(mutation_to_wire).collect() };
-        answer(CALL_LIMIT, self.grpc.clone().write(request)).await?;
-        Ok(())
+        self.send(mutations, NO_DEADLINE).await
+    }
+
+    async fn write_before(&self, mutations: Vec<Mutation>, deadline_ms: u64) -> Result<()> {
+        // A deadline of 0 is over in any case, but would be none on the wire.
+        self.send(mutations, deadline_ms.max(1)).await
     }
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {

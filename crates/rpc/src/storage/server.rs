@@ -9,6 +9,7 @@ use bulkhead_proto::storage::{
 use bulkhead_store::{Mutation, Store, Table};
 use tonic::{Request, Response, Status};
 
+use super::NO_DEADLINE;
 use super::convert::{key_from_wire, mutation_from_wire, put_from_wire, row_to_wire, scan_from_wire};
 use crate::identity::Caller;
 use crate::limits::STORAGE_MESSAGE_BYTES_MAX;
@@ -33,12 +34,17 @@ impl StorageServer {
 impl storage_server::Storage for StorageServer {
     async fn write(&self, request: Request<WriteRequest>) -> Result<Response<Done>, Status> {
         let caller = caller_of(&request);
-        let mutations = request.into_inner().mutations.into_iter().map(mutation_from_wire);
+        let WriteRequest { mutations, deadline_ms } = request.into_inner();
+        let mutations = mutations.into_iter().map(mutation_from_wire);
         let mutations = mutations.collect::<Result<Vec<_>, Error>>().map_err(refused)?;
         for mutation in &mutations {
             check_table(caller, table_of(mutation), Access::Write)?;
         }
-        self.store.write(mutations).await.map_err(refused)?;
+        let written = match deadline_ms {
+            NO_DEADLINE => self.store.write(mutations).await,
+            deadline_ms => self.store.write_before(mutations, deadline_ms).await,
+        };
+        written.map_err(refused)?;
         Ok(Response::new(Done {}))
     }
 
