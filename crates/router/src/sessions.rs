@@ -10,8 +10,8 @@ use bulkhead_bus::{SlotSet, Topic};
 use bulkhead_model::limits::DEVICES_PER_PLATFORM_MAX;
 use bulkhead_model::{AppUuid, ErrorKind, Result};
 use bulkhead_proto::router::{
-    ForcedOut, GatewayEvent, Kick, KickReason, Memberships, OnlineDevice, OpenSessionRequest, Recount, SessionOpened,
-    gateway_event::Event,
+    ForcedOut, GatewayEvent, Kick, KickReason, Memberships, OnlineDevice, OpenSessionRequest, Recount,
+    SessionOpened, gateway_event::Event,
 };
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -65,11 +65,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// `register` is the way to the registry; `None` in a region with one router.
-    pub(crate) fn new(
-        departures: Arc<Departures>,
-        topics: Topics,
-        register: Option<Arc<Register>>,
-    ) -> Self {
+    pub(crate) fn new(departures: Arc<Departures>, topics: Topics, register: Option<Arc<Register>>) -> Self {
         Self {
             gateways: RwLock::default(),
             hasher: RandomState::new(),
@@ -123,7 +119,7 @@ impl Sessions {
             opened_ms,
             _topic: self.topics.hold_user(app, &request.user),
             _registration: self.register.as_ref().map_or_else(Registration::none, |register| {
-                Registration::open(register, app, &request.user, request.session)
+                Registration::of(register, app, &request.user, request.session)
             }),
         };
         let mut gone = Vec::new();
@@ -151,6 +147,9 @@ impl Sessions {
         }
         sessions.push(session);
         person.settle(&self.interests);
+        if let Some(register) = &self.register {
+            register.open(app, &request.user, request.session);
+        }
         Ok(())
     }
 

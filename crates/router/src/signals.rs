@@ -127,7 +127,7 @@ fn take_in(core: &Core, queues: &Queues, fanout: &mut Fanout<'_>, frame: &Frame)
         return;
     }
     match signal {
-        Signal::Event(event) => hand_on(fanout, event),
+        Signal::Event(event) => hand_on(core, fanout, event),
         Signal::Opened(opened) => core.sessions.replace(&opened),
         Signal::ForcedOut(forced) => core.sessions.force_out(&forced),
         Signal::RoomLeft(left) => {
@@ -144,7 +144,7 @@ fn take_in(core: &Core, queues: &Queues, fanout: &mut Fanout<'_>, frame: &Frame)
     }
 }
 
-fn hand_on(fanout: &mut Fanout<'_>, event: GatewayEvent) {
+fn hand_on(core: &Core, fanout: &mut Fanout<'_>, event: GatewayEvent) {
     match event.event {
         Some(Event::Delivery(delivery)) => {
             if let Ok(app) = AppUuid::from_slice(&delivery.app) {
@@ -159,6 +159,11 @@ fn hand_on(fanout: &mut Fanout<'_>, event: GatewayEvent) {
         }
         Some(Event::Membership(membership)) => {
             if let Ok(channel) = submit::named(&membership.app, membership.channel.as_ref()) {
+                let user = &membership.user;
+                if membership.joined && channel.is_room() && !core.sessions.is_online(channel.app(), user) {
+                    // The session here has ended before its router had heard of the room.
+                    core.departures.add(channel.app(), user, Some(vec![channel.clone()]), true);
+                }
                 fanout.note(&channel, &membership.user.clone(), || membership);
             }
         }

@@ -65,10 +65,12 @@ impl Writer {
     /// Works one request into the overlay. A request that is wrong is answered at once and changes nothing.
     fn apply(&self, request: Request, overlay: &mut Overlay, answers: &mut Vec<Answer>) {
         match request {
-            Request::Write { mutations, deadline_ms, done } => match self.write(mutations, deadline_ms, overlay) {
-                Ok(()) => answers.push(Answer::Write(done)),
-                Err(error) => drop(done.send(Err(error))),
-            },
+            Request::Write { mutations, deadline_ms, done } => {
+                match self.write(mutations, deadline_ms, overlay) {
+                    Ok(()) => answers.push(Answer::Write(done)),
+                    Err(error) => drop(done.send(Err(error))),
+                }
+            }
             Request::Insert { row, done } => match self.insert(&row, overlay) {
                 Ok(existing) => answers.push(Answer::Insert(done, existing)),
                 Err(error) => drop(done.send(Err(error))),
@@ -88,12 +90,7 @@ impl Writer {
 
     /// Everything that can fail happens before the first mutation touches the overlay, so that a write is taken whole or
     /// not at all.
-    fn write(
-        &self,
-        mutations: Vec<Mutation>,
-        deadline_ms: Option<u64>,
-        overlay: &mut Overlay,
-    ) -> Result<()> {
+    fn write(&self, mutations: Vec<Mutation>, deadline_ms: Option<u64>, overlay: &mut Overlay) -> Result<()> {
         if let Some(deadline_ms) = deadline_ms {
             // Here and not where it was queued: a write that waited for its turn may come too late by that.
             check_deadline(deadline_ms, self.clock.now_ms())?;

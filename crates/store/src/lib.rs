@@ -15,6 +15,7 @@ mod table;
 pub mod tables;
 
 pub use port::{
-    Insert, Mutation, Put, Row, RowKey, SCAN_ROWS_MAX, Scan, Scope, Store, WRITE_MUTATIONS_MAX, check_deadline,
+    Insert, Mutation, Put, Row, RowKey, SCAN_ROWS_MAX, Scan, Scope, Store, WRITE_MUTATIONS_MAX,
+    check_deadline,
 };
 pub use table::{Compaction, Retention, Table};

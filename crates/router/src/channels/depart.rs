@@ -59,6 +59,8 @@ enum Who {
         user: String,
         /// `None` while they were not known: a session that ended while it opened.
         rooms: Option<Vec<ChannelRef>>,
+        /// There was a session elsewhere a while ago.
+        seen_elsewhere: bool,
     },
     /// Everybody in a room who has no session.
     Absent(ChannelRef),
@@ -69,6 +71,14 @@ struct Leaver {
     app: AppUuid,
     user: String,
     rooms: Vec<ChannelRef>,
+    seen_elsewhere: bool,
+}
+
+impl Leaver {
+    fn again(self) -> Who {
+        let Leaver { app, user, rooms, seen_elsewhere } = self;
+        Who::User { app, user, rooms: Some(rooms), seen_elsewhere }
+    }
 }
 
 impl Departures {
@@ -79,7 +89,7 @@ impl Departures {
     /// The last session of a user has ended. `rooms` is `None` when they are not known yet.
     pub(crate) fn add(&self, app: AppUuid, user: &str, rooms: Option<Vec<ChannelRef>>, lost: bool) {
         let due = if lost { Instant::now() + self.grace } else { Instant::now() };
-        self.put(due, Who::User { app, user: user.to_owned(), rooms }, 0);
+        self.put(due, Who::User { app, user: user.to_owned(), rooms, seen_elsewhere: false }, 0);
     }
 
     /// Members of a room may have lost their sessions when nobody was there to see it: a while ago, or `just_now`.
@@ -110,6 +120,10 @@ impl Departures {
 
     fn again(&self, who: Who, unanswered: u32) {
         self.put(Instant::now() + PAUSE, who, unanswered);
+    }
+
+    fn later(&self, who: Who) {
+        self.put(Instant::now() + self.grace, who, 0);
     }
 
     fn take_due(&self) -> Vec<Departure> {
@@ -171,20 +185,20 @@ pub(crate) fn look_at_rooms(core: &Core) {
 async fn depart(core: &Core, queues: &Queues, due: Vec<Departure>) {
     let mut leavers = Vec::with_capacity(due.len());
     for Departure { who, unanswered } in due {
-        let Who::User { app, user, rooms } = who else { continue };
+        let Who::User { app, user, rooms, seen_elsewhere } = who else { continue };
         if core.sessions.is_online(app, &user) {
             if core.sessions.channels_of(app, &user).is_none() {
                 // Just coming: whether they arrive is seen in a moment.
-                core.departures.again(Who::User { app, user, rooms }, unanswered);
+                core.departures.again(Who::User { app, user, rooms, seen_elsewhere }, unanswered);
             }
             continue;
         }
         match rooms_of(core, app, &user, rooms).await {
             Ok(rooms) if rooms.is_empty() => {}
-            Ok(rooms) => leavers.push((Leaver { app, user, rooms }, unanswered)),
+            Ok(rooms) => leavers.push((Leaver { app, user, rooms, seen_elsewhere }, unanswered)),
             Err(error) => {
                 tracing::warn!(%error, "which rooms a user leaves could not be read");
-                core.departures.again(Who::User { app, user, rooms: None }, unanswered);
+                core.departures.again(Who::User { app, user, rooms: None, seen_elsewhere }, unanswered);
             }
         }
     }
@@ -195,11 +209,15 @@ async fn depart(core: &Core, queues: &Queues, due: Vec<Departure>) {
     let there = gone_from_here(core, &topics).await;
     for ((leaver, unanswered), there) in leavers.into_iter().zip(there) {
         match there {
-            // Whoever has the last session there takes the user out when it ends.
-            Elsewhere::Known(sessions) if !sessions.is_empty() => {}
+            // Whoever has the last session there takes the user out when it ends; unless it ended before that router had
+            // heard that the user is in the room, which is seen a while later.
+            Elsewhere::Known(sessions) if !sessions.is_empty() => {
+                if !leaver.seen_elsewhere {
+                    core.departures.later(Leaver { seen_elsewhere: true, ..leaver }.again());
+                }
+            }
             Elsewhere::Unknown if unanswered < QUESTIONS_MAX => {
-                let Leaver { app, user, rooms } = leaver;
-                core.departures.again(Who::User { app, user, rooms: Some(rooms) }, unanswered + 1);
+                core.departures.again(leaver.again(), unanswered + 1);
             }
             Elsewhere::Known(_) | Elsewhere::Unknown => expel(core, queues, leaver).await,
         }
@@ -258,14 +276,15 @@ async fn absent(core: &Core, queues: &Queues, room: ChannelRef, unanswered: u32)
         for (user, there) in users.iter().zip(there) {
             let is_there = matches!(there, Elsewhere::Known(sessions) if !sessions.is_empty());
             if !is_there && !core.sessions.is_online(app, user) {
-                expel(core, queues, Leaver { app, user: user.clone(), rooms: vec![room.clone()] }).await;
+                let (user, rooms) = (user.clone(), vec![room.clone()]);
+                expel(core, queues, Leaver { app, user, rooms, seen_elsewhere: true }).await;
             }
         }
     }
 }
 
 async fn expel(core: &Core, queues: &Queues, leaver: Leaver) {
-    let Leaver { app, user, rooms } = leaver;
+    let Leaver { app, user, rooms, seen_elsewhere } = leaver;
     for room in rooms {
         let change = Change::Expel { user: user.clone() };
         // Nobody waits for the answer: a room that is gone meanwhile is left too.
@@ -274,7 +293,8 @@ async fn expel(core: &Core, queues: &Queues, leaver: Leaver) {
             continue;
         }
         if submit::enqueue(core, queues, room.clone(), None, change).is_err() {
-            core.departures.again(Who::User { app, user: user.clone(), rooms: Some(vec![room]) }, 0);
+            let again = Leaver { app, user: user.clone(), rooms: vec![room], seen_elsewhere };
+            core.departures.again(again.again(), 0);
         }
     }
 }

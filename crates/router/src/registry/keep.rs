@@ -86,7 +86,10 @@ impl Keeper {
             again.add(&std::mem::replace(&mut self.owed, SlotSet::none()));
         }
         self.remove(core, register, ended).await;
-        pending.settle.into_iter().for_each(|done| drop(done.send(())));
+        for done in pending.settle {
+            // Whoever asked may have given up.
+            let _ = done.send(());
+        }
 
         let sessions = &core.sessions;
         let of_fresh = |(app, user, number): (AppUuid, String, u64)| sessions.entered(app, &user, number);

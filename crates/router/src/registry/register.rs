@@ -130,6 +130,18 @@ impl Register {
         gone.insert(router.to_owned());
     }
 
+    /// A session has opened and can be looked up: it is put soon.
+    pub(crate) fn open(&self, app: AppUuid, user: &str, session: u64) {
+        let mut pending = self.pending.lock();
+        if pending.fresh.len() < FRESH_MAX {
+            pending.fresh.push((app, user.to_owned(), session));
+        } else {
+            pending.owed.0.insert(Topic::user(app, user).slot());
+        }
+        drop(pending);
+        self.changed.notify_one();
+    }
+
     fn end(&self, topic: &Topic, session: u64) {
         let mut pending = self.pending.lock();
         if pending.ended.len() >= ENDED_MAX {
@@ -148,18 +160,8 @@ impl Registration {
         Self(None)
     }
 
-    /// A session has opened: it is looked up and put soon.
-    pub(crate) fn open(register: &Arc<Register>, app: AppUuid, user: &str, session: u64) -> Self {
-        let topic = Topic::user(app, user);
-        let mut pending = register.pending.lock();
-        if pending.fresh.len() < FRESH_MAX {
-            pending.fresh.push((app, user.to_owned(), session));
-        } else {
-            pending.owed.0.insert(topic.slot());
-        }
-        drop(pending);
-        register.changed.notify_one();
-        Self(Some((register.clone(), topic, session)))
+    pub(crate) fn of(register: &Arc<Register>, app: AppUuid, user: &str, session: u64) -> Self {
+        Self(Some((register.clone(), Topic::user(app, user), session)))
     }
 }
 

@@ -142,7 +142,8 @@ impl Bed {
     /// One more router on the same data, behind a switch of its own.
     pub(crate) async fn another_router(&self) -> (Arc<RouterService>, Arc<SwitchedStore>) {
         let store = SwitchedStore::on(&self.engine);
-        let router = start_router(&store, &self.auth, &self.clock, self.settings, self.between.as_ref()).await;
+        let router =
+            start_router(&store, &self.auth, &self.clock, self.settings, self.between.as_ref()).await;
         (router, store)
     }
 
