@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bulkhead_model::{AppUuid, Entropy, ErrorKind, ManualClock, SeededEntropy};
+use bulkhead_model::{AppUuid, Clock, Entropy, ErrorKind, ManualClock, SeededEntropy};
 use bytes::Bytes;
 
 use crate::{

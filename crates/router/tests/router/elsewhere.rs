@@ -161,7 +161,9 @@ async fn entries_stay_as_long_as_their_sessions() {
     bed.until_registered("bob", 0).await;
     // What could not be removed is removed later.
     registry.set_answers(false);
+    let before = registry.refused();
     bed.close("carol", "web_1").await;
+    until(|| registry.refused() > before).await;
     registry.set_answers(true);
     bed.until_registered("carol", 0).await;
 }

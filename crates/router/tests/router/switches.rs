@@ -115,11 +115,17 @@ pub(crate) struct SwitchedRegistry {
     held: RwLock<Arc<LocalRegistry>>,
     answers: AtomicBool,
     puts: AtomicUsize,
+    refused: AtomicUsize,
 }
 
 impl SwitchedRegistry {
     pub(crate) fn held(&self) -> Arc<LocalRegistry> {
         self.held.read().clone()
+    }
+
+    /// Calls that it has not answered.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
     }
 
     /// Calls that have put something.
@@ -136,7 +142,11 @@ impl SwitchedRegistry {
     }
 
     fn check(&self) -> Result<()> {
-        if self.answers.load(Ordering::SeqCst) { Ok(()) } else { Err(ErrorKind::Unavailable.into()) }
+        if self.answers.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        Err(ErrorKind::Unavailable.into())
     }
 }
 
@@ -174,6 +184,7 @@ impl Between {
             held: RwLock::new(LocalRegistry::new(clock.clone())),
             answers: AtomicBool::new(true),
             puts: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
         };
         Self { hub: LocalHub::new(), registry: Arc::new(registry), sinks: Mutex::default() }
     }

@@ -62,7 +62,7 @@ async fn a_request_that_names_no_declared_table_or_lacks_a_field_is_refused() {
         put(Some(key("users", b"short"))),
         Some(Change::Delete(key("", b""))),
     ] {
-        let request = WriteRequest { mutations: vec![Mutation { change: change.clone() }] };
+        let request = WriteRequest { mutations: vec![Mutation { change: change.clone() }], deadline_ms: 0 };
         let refused = raw.write(marked(request)).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{change:?}");
     }
