@@ -66,7 +66,7 @@ async fn open(
     };
     let options = Options { reconnect: None, delivery_receipts: false };
     let address = RegionAddress::new(&cluster.rest_url(gateway), &Trust::default());
-    Ok(Connection::open(address, login, options, &SystemClock, Arc::new(OsEntropy)).await?)
+    Ok(Connection::open(address?, login, options, &SystemClock, Arc::new(OsEntropy)).await?)
 }
 
 async fn expect_kick(events: &mut mpsc::Receiver<Event>) -> Result<()> {

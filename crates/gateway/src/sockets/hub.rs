@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bulkhead_proto::records::MessageKind;
 use bulkhead_proto::router::gateway_event::Event as RouterEvent;
 use bulkhead_proto::router::{
-    ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships, OpenSessionRequest, PublishRequest,
-    Queue, QueueKind, Recount, SessionRequest,
+    ChannelDelivery, Delivery, GatewayEvent, Kick, Membership, Memberships, OpenSessionRequest,
+    PublishRequest, Queue, QueueKind, Recount, SessionRequest,
 };
 use parking_lot::RwLock;
 
