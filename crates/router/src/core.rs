@@ -14,6 +14,7 @@ use crate::channels::key::ChannelRef;
 use crate::dedup::Dedup;
 use crate::directory::Directory;
 use crate::lane::Lane;
+use crate::regain::Regain;
 use crate::registry::Register;
 use crate::sequence::{Sequencer, timely};
 use crate::sessions::Sessions;
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     /// Something has changed about who owns which slots: the steward looks now instead of later.
     pub(crate) look_at_slots: Notify,
     pub(crate) sessions: Sessions,
+    /// Whose memberships may have changed unheard.
+    pub(crate) regain: Regain,
     /// Who leaves rooms because their session ended.
     pub(crate) departures: Arc<Departures>,
     pub(crate) dedup: Dedup,

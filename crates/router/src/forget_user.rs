@@ -23,13 +23,13 @@ pub(crate) async fn forget_user(core: &Core, queues: &Queues, request: UserReque
     core.directory.forget(app, user);
     core.sessions.disconnect(app, user, "", KickReason::UserRemoved);
 
-    submit::forget_user(core, queues, app, user).await?;
+    let left = submit::forget_user(core, queues, app, user).await?;
     let devices = core.scan_all(scan_of(&tables::DEVICES, app, user), PAGES_MAX).await?;
     let mut mutations = vec![
-        everything(&tables::MEMBERSHIPS, app, user_partition(user)),
         everything(&tables::CONVERSATIONS, app, user_partition(user)),
         everything(&tables::DEVICES, app, user_partition(user)),
     ];
+    mutations.extend(left.iter().map(|channel| Mutation::Delete(channel.membership_row(user))));
     for device in devices {
         // Cursors have a zero byte in their key; a device's own row has none.
         if let Ok(name) = std::str::from_utf8(&device.clustering)

@@ -42,6 +42,7 @@ mod person;
 mod publish;
 mod pull;
 mod recall;
+mod regain;
 mod registry;
 mod sequence;
 mod service;

@@ -13,6 +13,8 @@ pub(crate) struct Person {
     /// In the order in which they were opened.
     pub(crate) sessions: Vec<Session>,
     channels: Channels,
+    /// What changed since the channels began to be read again; `None` while they are not.
+    read_again: Option<HashMap<ChannelRef, bool>>,
     /// The gateways that know the channels, and count as interested in them.
     told: Vec<Arc<Gateway>>,
 }
@@ -47,16 +49,7 @@ impl Person {
         interests: &Interests,
     ) -> &HashSet<ChannelRef> {
         if let Channels::Unknown(changes) = &mut self.channels {
-            let changes = std::mem::take(changes);
-            let mut channels: HashSet<_> = read.into_iter().collect();
-            for (channel, joined) in changes {
-                if joined {
-                    channels.insert(channel);
-                } else {
-                    channels.remove(&channel);
-                }
-            }
-            self.channels = Channels::Known(channels);
+            self.channels = Channels::Known(brought_up_to_date(read, std::mem::take(changes)));
         }
         let Channels::Known(channels) = &self.channels else { unreachable!("known from here on") };
         if !self.told.iter().any(|known| Arc::ptr_eq(known, gateway)) {
@@ -66,8 +59,35 @@ impl Person {
         channels
     }
 
+    /// Changes may have been missed: the channels are about to be read again.
+    pub(crate) fn begin_again(&mut self) {
+        self.read_again = Some(HashMap::new());
+    }
+
+    /// They were. Answers whether the gateways knew something else; `None` when they are only now being read for the first
+    /// time.
+    pub(crate) fn know_again(&mut self, read: Vec<ChannelRef>, interests: &Interests) -> Option<bool> {
+        let Channels::Known(known) = &mut self.channels else { return None };
+        let fresh = brought_up_to_date(read, self.read_again.take()?);
+        for gateway in &self.told {
+            known.difference(&fresh).for_each(|channel| interests.remove(channel, gateway));
+            fresh.difference(known).for_each(|channel| interests.add(channel, gateway));
+        }
+        let differs = *known != fresh;
+        *known = fresh;
+        Some(differs)
+    }
+
+    /// The gateways that know the channels.
+    pub(crate) fn told(&self) -> &[Arc<Gateway>] {
+        &self.told
+    }
+
     /// The user joined or left a channel.
     pub(crate) fn change(&mut self, channel: &ChannelRef, joined: bool, interests: &Interests) {
+        if let Some(changes) = &mut self.read_again {
+            changes.insert(channel.clone(), joined);
+        }
         let changed = match &mut self.channels {
             Channels::Unknown(changes) => {
                 changes.insert(channel.clone(), joined);
@@ -115,4 +135,17 @@ impl Person {
         }
         gateways
     }
+}
+
+/// What was read, with what changed since the reading began.
+fn brought_up_to_date(read: Vec<ChannelRef>, changes: HashMap<ChannelRef, bool>) -> HashSet<ChannelRef> {
+    let mut channels: HashSet<_> = read.into_iter().collect();
+    for (channel, joined) in changes {
+        if joined {
+            channels.insert(channel);
+        } else {
+            channels.remove(&channel);
+        }
+    }
+    channels
 }

@@ -26,6 +26,7 @@ use crate::core::Core;
 use crate::dedup::Dedup;
 use crate::directory::Directory;
 use crate::lane::Lane;
+use crate::regain::{self, Regain};
 use crate::registry::{self, Register};
 use crate::sequence::Sequencer;
 use crate::sessions::Sessions;
@@ -100,6 +101,7 @@ impl RouterService {
             ownership: Ownership::new(),
             look_at_slots: Notify::new(),
             others: Others::new(bus.as_ref().map(|parts| parts.bus.clone()), origin),
+            regain: Regain::default(),
             sessions: Sessions::new(departures.clone(), topics, register.clone()),
             register: register.clone(),
             departures,
@@ -118,6 +120,7 @@ impl RouterService {
         let queues = Queues::new(queues);
         tokio::spawn(depart::run(core.clone(), queues.clone(), stop.clone()));
         if let Some(RouterBus { bus, events, .. }) = bus {
+            tokio::spawn(regain::run(core.clone(), stop.clone()));
             tokio::spawn(signals::listen(core.clone(), queues.clone(), bus, events, stop.clone()));
         }
         let steward = Steward::join(core.clone(), entropy, alone).await?;

@@ -162,15 +162,38 @@ impl Sessions {
         let Some(session) = person.sessions.iter().find(|session| session.number == number) else { return };
         let gateway = session.gateway.clone();
         let channels = person.know(channels, &gateway, &self.interests);
-        if channels.is_empty() {
-            return;
+        if !channels.is_empty() {
+            gateway.sink.deliver(vec![memberships(&user, channels)]);
         }
-        let memberships = Memberships {
-            app: Bytes::copy_from_slice(&app.0),
-            channels: channels.iter().map(ChannelRef::queue).collect(),
-            user: user.1,
-        };
-        gateway.sink.deliver(vec![GatewayEvent { event: Some(Event::Memberships(memberships)) }]);
+    }
+
+    /// Users of whose memberships something may have been missed in these slots.
+    pub(crate) fn users_of(&self, slots: &SlotSet) -> Vec<(AppUuid, String)> {
+        let is_there = |user: &&(AppUuid, String)| slots.contains(Topic::user(user.0, &user.1).slot());
+        let of_part =
+            |part: &Mutex<Part>| -> Vec<_> { part.lock().keys().filter(is_there).cloned().collect() };
+        self.parts.iter().flat_map(of_part).collect()
+    }
+
+    /// What a user is in is about to be read again.
+    pub(crate) fn begin_again(&self, user: &(AppUuid, String)) {
+        if let Some(person) = self.part(user).lock().get_mut(user) {
+            person.begin_again();
+        }
+    }
+
+    /// It was read: gateways that knew something else are told, and every session looks for what it missed. False when it has
+    /// to be read once more.
+    pub(crate) fn know_again(&self, user: &(AppUuid, String), channels: Vec<ChannelRef>) -> bool {
+        let mut part = self.part(user).lock();
+        let Some(person) = part.get_mut(user) else { return true };
+        let Some(differs) = person.know_again(channels, &self.interests) else { return false };
+        if differs && let Some(channels) = person.channels() {
+            let told = person.told().iter();
+            told.for_each(|gateway| gateway.sink.deliver(vec![memberships(user, channels)]));
+        }
+        person.gateways().iter().for_each(|gateway| gateway.sink.deliver(vec![recount(user)]));
+        true
     }
 
     /// A user joined or left a group or room. Answers the gateways that are to be told.
@@ -284,18 +307,15 @@ impl Sessions {
         sessions.iter().map(seen).collect()
     }
 
-    /// Names everybody who may have missed something in these slots.
+    /// Names everybody who may have missed messages of groups and rooms in these slots. Those whose own topic is in them are
+    /// told when their memberships were [read again](Self::know_again).
     pub(crate) fn recount(&self, slots: &SlotSet, mut tell: impl FnMut(Arc<Gateway>, GatewayEvent)) {
         for part in &self.parts {
-            for ((app, user), person) in &*part.lock() {
-                let channels = person.channels().into_iter().flatten();
-                let mut of_many = channels.map(ChannelRef::slot);
-                if slots.contains(Topic::user(*app, user).slot()) || of_many.any(|slot| slots.contains(slot))
-                {
-                    let recount = Recount { app: Bytes::copy_from_slice(&app.0), user: user.clone() };
-                    for gateway in person.gateways() {
-                        tell(gateway, GatewayEvent { event: Some(Event::Recount(recount.clone())) });
-                    }
+            for (user, person) in &*part.lock() {
+                let mut of_many = person.channels().into_iter().flatten().map(ChannelRef::slot);
+                let is_read_again = slots.contains(Topic::user(user.0, &user.1).slot());
+                if !is_read_again && of_many.any(|slot| slots.contains(slot)) {
+                    person.gateways().into_iter().for_each(|gateway| tell(gateway, recount(user)));
                 }
             }
         }
@@ -375,6 +395,20 @@ impl Session {
             opened_ms: self.opened_ms,
         }
     }
+}
+
+fn memberships((app, user): &(AppUuid, String), channels: &HashSet<ChannelRef>) -> GatewayEvent {
+    let memberships = Memberships {
+        app: Bytes::copy_from_slice(&app.0),
+        channels: channels.iter().map(ChannelRef::queue).collect(),
+        user: user.clone(),
+    };
+    GatewayEvent { event: Some(Event::Memberships(memberships)) }
+}
+
+fn recount((app, user): &(AppUuid, String)) -> GatewayEvent {
+    let recount = Recount { app: Bytes::copy_from_slice(&app.0), user: user.clone() };
+    GatewayEvent { event: Some(Event::Recount(recount)) }
 }
 
 fn kick(app: AppUuid, user: &str, session: &Session, reason: KickReason, detail: &str) {

@@ -110,6 +110,7 @@ pub(crate) async fn listen(
                         // Somebody who left rooms may not have been heard of.
                         depart::look_at_rooms(&core);
                     }
+                    core.regain.add(&slots);
                     core.sessions.recount(&slots, |gateway, event| fanout.add(gateway, event));
                 }
             }

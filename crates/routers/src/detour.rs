@@ -16,6 +16,9 @@ const LOOK_LIMIT: Duration = Duration::from_secs(11);
 /// Pause before the owner is looked for again if nothing is heard meanwhile.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
+/// The same when something was heard at once; doubles with every try.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
 /// For each range of slots, how many messages are on a detour: those that come later must not overtake them.
 pub(crate) struct Detours(Vec<AtomicU32>);
 
@@ -71,11 +74,13 @@ impl Drop for Detour {
 pub(crate) struct Search<'a> {
     inner: &'a Arc<Inner>,
     until: Instant,
+    /// How long the next try waits at least: a router that has gone stays in the view for a while.
+    pause: Duration,
 }
 
 impl<'a> Search<'a> {
     pub(crate) fn new(inner: &'a Arc<Inner>) -> Self {
-        Self { inner, until: Instant::now() + LOOK_LIMIT }
+        Self { inner, until: Instant::now() + LOOK_LIMIT, pause: PAUSE_MIN }
     }
 
     /// The owner of the slot, waited for while nobody owns it. `Unavailable` when the time is over.
@@ -93,7 +98,8 @@ impl<'a> Search<'a> {
         if Instant::now() >= self.until {
             return Err(if is_moved(&error) { ErrorKind::Unavailable.into() } else { error });
         }
-        self.inner.look_again(LOOK_PAUSE).await;
+        tokio::join!(self.inner.look_again(LOOK_PAUSE), tokio::time::sleep(self.pause));
+        self.pause = (self.pause * 2).min(LOOK_PAUSE);
         Ok(())
     }
 }

@@ -172,16 +172,26 @@ pub(crate) async fn leave(core: &Core, queues: &Queues, request: MemberRequest) 
 }
 
 /// A user is gone for good: out of every channel, and what the user owns is destroyed (features.md §3.2).
-pub(crate) async fn forget_user(core: &Core, queues: &Queues, app: AppUuid, user: &str) -> Result<()> {
+///
+/// Answers the channels that it was taken out of. The rows of the others stay for the routers that own these: whoever
+/// deleted them would leave the user in there.
+pub(crate) async fn forget_user(
+    core: &Core,
+    queues: &Queues,
+    app: AppUuid,
+    user: &str,
+) -> Result<Vec<ChannelRef>> {
+    let mut left = Vec::new();
     for key in read::channel_keys_of_user(core, app, user).await? {
         let owned = read::record_of(core, &key).await?.is_some_and(|record| record.owner == user);
         let change = if owned { Change::Destroy } else { Change::Expel { user: user.to_owned() } };
         // Every router does this with the channels that it owns.
         if core.ownership.owns(key.slot()) {
-            submit(core, queues, key, None, change).await.or_else(ignore_gone)?;
+            submit(core, queues, key.clone(), None, change).await.or_else(ignore_gone)?;
+            left.push(key);
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Puts a change into the queue of its lane.

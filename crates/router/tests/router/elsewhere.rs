@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use bulkhead_api::RouterApi;
 use bulkhead_bus::SlotSet;
-use bulkhead_model::ErrorKind;
 use bulkhead_model::limits::DEVICES_PER_PLATFORM_MAX;
+use bulkhead_model::{AppUuid, Channel, ErrorKind};
 use bulkhead_proto::router::{
     CloseSessionRequest, JoinRequest, KickReason, OpenSessionRequest, PublishRequest, SlotsRequest,
+    gateway_event::Event,
 };
 use bulkhead_router::{RouterService, RouterSettings};
+use bulkhead_store::{Mutation, Put, RowKey, Scope, Store, tables};
+use bytes::Bytes;
 
 use crate::bed::{Bed, Events, attach, number};
 use crate::rooms::room;
@@ -260,4 +263,39 @@ async fn the_next_owner_of_a_room_finds_out_who_is_absent() {
         assert_eq!(bed.room_members(&id).await, 3, "who has a session anywhere stays");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_user_joined_or_left_unheard_is_read_again_after_a_gap() {
+    let bed = Bed::start_beside(settings()).await;
+    let (second, events) = two(&bed).await;
+    let group = bed.make_group("alice", &["bob"]).await;
+    second.open_session(bed.login("bob", "web_1")).await.unwrap();
+    let known = async || {
+        let next = async {
+            loop {
+                if let Event::Memberships(all) = events.next().await {
+                    return all.channels.into_iter().map(|channel| channel.name).collect::<Vec<_>>();
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("the gateway is told")
+    };
+    assert_eq!(known().await, [group.clone()]);
+
+    // As if the frames had been lost: one membership gone, another one there.
+    let app = AppUuid::from_slice(&bed.app).unwrap();
+    let row = |name: &str| RowKey {
+        table: &tables::MEMBERSHIPS,
+        scope: Scope::App(app),
+        partition: Bytes::from_static(b"bob"),
+        clustering: Channel::Group(name.into()).key().into_bytes().into(),
+    };
+    let put = Put { key: row("other"), value: Bytes::new(), expires_in_ms: None };
+    bed.store.write(vec![Mutation::Delete(row(&group)), Mutation::Put(put)]).await.unwrap();
+    bed.between().gap(&SlotSet::all());
+    assert_eq!(known().await, ["other"]);
+    let then =
+        tokio::time::timeout(PATIENCE, events.next()).await.expect("sessions look for what they missed");
+    assert!(matches!(then, Event::Recount(recount) if recount.user == "bob"));
 }

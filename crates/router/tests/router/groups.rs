@@ -25,7 +25,7 @@ fn group(id: &str) -> Option<Queue> {
 }
 
 impl Bed {
-    async fn make_group(&self, owner: &str, members: &[&str]) -> String {
+    pub(crate) async fn make_group(&self, owner: &str, members: &[&str]) -> String {
         let info = self.try_make_group(owner, members, settings("friends")).await.unwrap();
         info.channel.unwrap().name
     }
