@@ -171,7 +171,11 @@ fn conversations(regions: &Regions) -> Result<Vec<Mistake>> {
         ("gateway-1", "endpoints.storage.url", &["endpoints.storage.url: ", "belongs to another region"]),
     ];
     for (node, key, says) in services {
-        mistakes.push(mistake(node, vec![(key, foreign_url(regions, key)?.into())], says));
+        let foreign = foreign_url(regions, key)?;
+        // Alone, and behind those of the region itself.
+        let mixed = format!("{},{foreign}", text_of(&read(&own.configuration(node))?, key)?);
+        mistakes.push(mistake(node, vec![(key, foreign.into())], says));
+        mistakes.push(mistake(node, vec![(key, mixed.into())], says));
     }
     Ok(mistakes)
 }

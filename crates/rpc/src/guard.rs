@@ -101,6 +101,11 @@ impl RegionChannel {
         let reached = self.lanes.channel().await;
         reached.map(|_| ()).map_err(|_| ErrorKind::Unavailable.with("the service cannot be reached"))
     }
+
+    /// Dials the instances that no connection is open to.
+    pub(crate) async fn look_around(&self) {
+        self.lanes.look_around().await;
+    }
 }
 
 impl Service<Request<tonic::body::Body>> for RegionChannel {

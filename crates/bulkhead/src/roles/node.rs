@@ -44,7 +44,7 @@ pub(super) struct Node {
     pub(super) readiness: Readiness,
     /// Where the process's data can go; whatever dials adds itself.
     pub(super) residency: Residency,
-    /// The services that were prepared.
+    /// Whom the addresses of the configuration lead to, until that was looked at.
     peers: Mutex<Vec<Peer>>,
     traces: Traces,
     /// Stops the monitor, last of all.
@@ -94,6 +94,10 @@ impl Node {
     pub(super) fn routers(&self) -> Result<Arc<Routers>, Failure> {
         let seeds: Vec<_> =
             self.config.endpoints.router.split(',').map(|url| url.trim().to_owned()).collect();
+        for seed in &seeds {
+            let peer = connect(&self.identity, Service::Router, seed);
+            self.look_at(peer.map_err(|error| Failure::usage(error.to_string()))?);
+        }
         let identity = self.identity.clone();
         let dial = Box::new(move |url: &str| -> Result<Arc<dyn RouterApi>> {
             Ok(Arc::new(RouterClient::new(connect(&identity, Service::Router, url)?)))
@@ -126,9 +130,7 @@ impl Node {
     fn peer(&self, service: Service, addresses: &str) -> Result<Peer, Failure> {
         let peer = connect(&self.identity, service, addresses);
         let peer = peer.map_err(|error| Failure::usage(error.to_string()))?;
-        if let Ok(mut peers) = self.peers.lock() {
-            peers.push(peer.clone());
-        }
+        self.look_at(peer.clone());
         let watched = peer.clone();
         self.readiness.depends_on(service.name(), move || {
             let peer = watched.clone();
@@ -181,11 +183,11 @@ impl Node {
     /// Says that the process takes work on `listener`, once none of its addresses has turned out to lead to another region.
     pub(super) async fn ready(&self, listener: &TcpListener) -> Result<(), Failure> {
         let address = address_of(listener)?;
-        let peers = self.peers.lock().map(|peers| peers.clone()).unwrap_or_default();
+        let peers = self.peers.lock().map(|mut peers| std::mem::take(&mut *peers)).unwrap_or_default();
         let looks = async {
             for peer in peers {
                 // One that is away may come; whoever answers is known by its certificate.
-                let _ = peer.reach().await;
+                let _ = peer.reach_each().await;
             }
         };
         let _ = tokio::time::timeout(PEERS_LOOK_LIMIT, looks).await;
@@ -193,6 +195,12 @@ impl Node {
         self.readiness.set(true);
         tracing::info!(role = self.role.name(), region = self.config.region.name(), %address, "ready");
         Ok(())
+    }
+
+    fn look_at(&self, peer: Peer) {
+        if let Ok(mut peers) = self.peers.lock() {
+            peers.push(peer);
+        }
     }
 
     /// A service that has shown a certificate of another region is a mistake in the configuration (design: region pinning,

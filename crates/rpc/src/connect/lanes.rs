@@ -97,6 +97,11 @@ impl Lanes {
         }
         opened
     }
+
+    /// Opens lanes to the instances that have none, as far as there may be more.
+    pub(crate) async fn look_around(&self) {
+        self.0.refresh().await;
+    }
 }
 
 impl Shared {

@@ -21,6 +21,13 @@ impl Peer {
     pub async fn reach(&self) -> Result<()> {
         self.channel.reach().await
     }
+
+    /// The same for every instance: dials those that no connection is open to, so that each has shown who it is.
+    pub async fn reach_each(&self) -> Result<()> {
+        self.channel.reach().await?;
+        self.channel.look_around().await;
+        Ok(())
+    }
 }
 
 /// Prepares the way to a `service`; connects at the first call, and again after a loss. Must be called within a tokio
