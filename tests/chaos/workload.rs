@@ -1,14 +1,14 @@
 //! People who write to each other without a pause, and what became of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bulkhead_chassis::{OsEntropy, SystemClock};
 use bulkhead_client::{
-    Connection, Credential, Event, HistoryQuery, Login, Message, NewUser, Options, Reconnect, RegionAddress,
-    Rest, TokenBuilder, Trust, text_body,
+    ClientError, Connection, Credential, Event, HistoryQuery, Login, Message, NewUser, Options, Reconnect,
+    RegionAddress, Rest, TokenBuilder, Trust, text_body,
 };
 use bulkhead_model::{AppId, AppKey};
 use bulkhead_testkit::TestCluster;
@@ -29,6 +29,7 @@ const REST_LIMIT: Duration = Duration::from_secs(75);
 
 /// Pairs of users, one of each at either gateway.
 pub(crate) struct Workload {
+    name: String,
     pairs: Vec<Pair>,
     stop: Arc<AtomicBool>,
     rest: Rest,
@@ -38,7 +39,7 @@ pub(crate) struct Workload {
 struct Pair {
     sender: String,
     receiver: String,
-    count: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     sending: JoinHandle<Result<Vec<Seen>>>,
     receiving: mpsc::Receiver<Event>,
     received: Vec<Seen>,
@@ -46,14 +47,26 @@ struct Pair {
     _connection: Connection,
 }
 
+/// How far a sender is.
+#[derive(Default)]
+struct Progress {
+    acknowledged: AtomicU64,
+    /// Attempts that the server refused, which are made again.
+    refused: AtomicU64,
+    last_refusal: Mutex<Option<ClientError>>,
+}
+
 impl Workload {
-    pub(crate) async fn start(cluster: &TestCluster, pairs: usize) -> Result<Self> {
+    /// Registers the users and has them talk; `name` stands before what it prints.
+    pub(crate) async fn start(cluster: &TestCluster, name: &str, pairs: usize) -> Result<Self> {
         let app = cluster.app();
         let app_key: AppKey = app.app_key.parse()?;
         let app_id: AppId = app.app_id.parse()?;
         let tokens =
             TokenBuilder::new(&app_id, &app.app_certificate, Arc::new(SystemClock), Arc::new(OsEntropy));
-        let address = |gateway: usize| RegionAddress::new(&cluster.rest_url(gateway), &Trust::default());
+        let address = |gateway: usize| {
+            RegionAddress::new(&format!("http://{}", cluster.gateway(gateway)), &Trust::default())
+        };
         let rest = Rest::new(&address(0)?, &app_key)?;
         let names: Vec<_> = (0..pairs).map(|pair| (format!("s{pair}"), format!("r{pair}"))).collect();
         let users: Vec<_> = names.iter().flat_map(|(sender, receiver)| [sender, receiver]).collect();
@@ -85,34 +98,56 @@ impl Workload {
             let (connection, receiving) = open(&receiver, (number + 1) % 2).await?;
             let (speaker, mut ignored) = open(&sender, number % 2).await?;
             tokio::spawn(async move { while ignored.recv().await.is_some() {} });
-            let count = Arc::new(AtomicU64::new(0));
+            let progress = Arc::new(Progress::default());
             let sending =
-                tokio::spawn(send(speaker, sender.clone(), receiver.clone(), count.clone(), stop.clone()));
+                tokio::spawn(send(speaker, sender.clone(), receiver.clone(), progress.clone(), stop.clone()));
             let received = Vec::new();
             started.push(Pair {
                 sender,
                 receiver,
-                count,
+                progress,
                 sending,
                 receiving,
                 received,
                 _connection: connection,
             });
         }
-        Ok(Self { pairs: started, stop, rest, tokens })
+        Ok(Self { name: name.to_owned(), pairs: started, stop, rest, tokens })
     }
 
-    /// Returns how long it took until every sender had some more messages acknowledged.
-    pub(crate) async fn goes_on(&mut self, limit: Duration) -> Result<Duration> {
+    /// Returns when every sender had some more messages acknowledged; prints how long that took, and fails if it took longer
+    /// than `limit`.
+    pub(crate) async fn goes_on(&mut self, after: &str, limit: Duration) -> Result<()> {
+        let took = self.every_sender_has(3, |progress| &progress.acknowledged, limit).await;
+        let took = took.with_context(|| format!("not acknowledged: {after}"))?;
+        println!("{}: {after}: went on after {took:.1?} of at most {limit:?}", self.name);
+        Ok(())
+    }
+
+    /// Returns when every sender was refused, with what the last one was told.
+    pub(crate) async fn is_refused(&mut self, after: &str, limit: Duration) -> Result<ClientError> {
+        let took = self.every_sender_has(1, |progress| &progress.refused, limit).await;
+        let took = took.with_context(|| format!("not refused: {after}"))?;
+        println!("{}: {after}: refused after {took:.1?} of at most {limit:?}", self.name);
+        let last = self.pairs.iter().find_map(|pair| pair.progress.last_refusal.lock().ok()?.take());
+        last.context("a sender was refused")
+    }
+
+    async fn every_sender_has(
+        &mut self,
+        more: u64,
+        what: fn(&Progress) -> &AtomicU64,
+        limit: Duration,
+    ) -> Result<Duration> {
         let start = Instant::now();
         let counts = |pairs: &[Pair]| -> Vec<u64> {
-            pairs.iter().map(|pair| pair.count.load(Ordering::SeqCst)).collect()
+            pairs.iter().map(|pair| what(&pair.progress).load(Ordering::SeqCst)).collect()
         };
         let before = counts(&self.pairs);
         loop {
             self.take_events();
             let now = counts(&self.pairs);
-            let stuck = before.iter().zip(&now).filter(|(before, now)| **now < **before + 3).count();
+            let stuck = before.iter().zip(&now).filter(|(before, now)| **now < **before + more).count();
             if stuck == 0 {
                 return Ok(start.elapsed());
             }
@@ -121,6 +156,16 @@ impl Workload {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// A sender and his receiver.
+    pub(crate) fn anybody(&self) -> (&str, &str) {
+        (&self.pairs[0].sender, &self.pairs[0].receiver)
+    }
+
+    /// A token of the app.
+    pub(crate) fn app_token(&self) -> Result<String> {
+        Ok(self.tokens.app_token(3600)?)
     }
 
     /// Ends it and judges every conversation; answers how many messages there were.
@@ -189,7 +234,7 @@ async fn send(
     connection: Connection,
     from: String,
     to: String,
-    count: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     stop: Arc<AtomicBool>,
 ) -> Result<Vec<Seen>> {
     let mut acknowledged = Vec::new();
@@ -204,11 +249,17 @@ async fn send(
             match connection.deliver(&outgoing).await {
                 Ok(sent) => break sent,
                 Err(error) if since.elapsed() > MESSAGE_LIMIT => return Err(error.into()),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(error) => {
+                    if let refusal @ ClientError::Refused { .. } = error {
+                        *progress.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+                        progress.refused.fetch_add(1, Ordering::SeqCst);
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             }
         };
         acknowledged.push((sent.id, text));
-        count.fetch_add(1, Ordering::SeqCst);
+        progress.acknowledged.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(PAUSE).await;
     }
     Ok(acknowledged)

@@ -15,7 +15,7 @@ fn a_canary_sent_through_every_way_in_is_found_in_no_file_and_no_log() {
     crate::in_both_compositions(&[], canary);
 }
 
-async fn canary(mut region: TestRegion) -> Result<()> {
+pub(crate) async fn canary(mut region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let app_token = rest.app_token(&app).await?;
@@ -59,8 +59,10 @@ async fn canary(mut region: TestRegion) -> Result<()> {
     ensure!(rest.history("bob", &bob_token, "alice").await?.len() == 3, "the history lacks a message");
     region.stop()?;
     for needle in [CANARY, &app_token, &alice_token, &bob_token, &file.share_secret] {
-        let found = files_that_contain(region.folder(), needle.as_bytes());
-        ensure!(found.is_empty(), "readable in {found:?}");
+        for folder in region.folders()? {
+            let found = files_that_contain(&folder, needle.as_bytes());
+            ensure!(found.is_empty(), "readable in {found:?}");
+        }
     }
     Ok(())
 }

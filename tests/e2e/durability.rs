@@ -21,7 +21,7 @@ fn what_was_acknowledged_on_cassandra_survives_a_kill_of_every_role() {
     crate::in_composition(Composition::RolesOnCassandra, &[], burst_and_kill);
 }
 
-async fn burst_and_kill(mut region: TestRegion) -> Result<()> {
+pub(crate) async fn burst_and_kill(mut region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let alice_token = rest.user_token(&app, "alice").await?;
@@ -74,7 +74,7 @@ fn a_region_that_is_told_to_stop_ends_with_code_0_and_keeps_what_it_acknowledged
     crate::in_both_compositions(&[], stop_and_start);
 }
 
-async fn stop_and_start(mut region: TestRegion) -> Result<()> {
+pub(crate) async fn stop_and_start(mut region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let alice_token = rest.user_token(&app, "alice").await?;

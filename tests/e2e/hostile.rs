@@ -12,7 +12,7 @@ fn hostile_frames_end_their_own_socket_and_disturb_nobody() {
     crate::in_both_compositions(&[], hostile);
 }
 
-async fn hostile(region: TestRegion) -> Result<()> {
+pub(crate) async fn hostile(region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let alice_token = rest.user_token(&app, "alice").await?;
@@ -64,7 +64,7 @@ fn a_flood_of_frames_ends_its_own_socket() {
     crate::in_both_compositions(&[], flood);
 }
 
-async fn flood(region: TestRegion) -> Result<()> {
+pub(crate) async fn flood(region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let bob_token = rest.user_token(&app, "bob").await?;

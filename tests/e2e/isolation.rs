@@ -14,7 +14,7 @@ fn nobody_outside_a_channel_or_an_app_reaches_it() {
     crate::in_both_compositions(&["other/app"], isolation);
 }
 
-async fn isolation(region: TestRegion) -> Result<()> {
+pub(crate) async fn isolation(region: TestRegion) -> Result<()> {
     let (app, other) = (region.apps()[0].clone(), region.apps()[1].clone());
     ensure!(other.app_key == "other#app", "the second app is {}", other.app_key);
     let (rest, other_rest) = (Rest::new(&region, &app), Rest::new(&region, &other));

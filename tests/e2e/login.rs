@@ -12,7 +12,7 @@ fn a_socket_opens_for_a_right_token_and_tells_why_it_does_not_for_a_wrong_one() 
     crate::in_both_compositions(&[], logins);
 }
 
-async fn logins(region: TestRegion) -> Result<()> {
+pub(crate) async fn logins(region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let alice_token = rest.user_token(&app, "alice").await?;

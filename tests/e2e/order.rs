@@ -19,7 +19,7 @@ fn concurrent_senders_of_one_channel_are_seen_in_one_order_by_everybody() {
     crate::in_both_compositions(&[], one_order);
 }
 
-async fn one_order(region: TestRegion) -> Result<()> {
+pub(crate) async fn one_order(region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let alice_token = rest.user_token(&app, "alice").await?;

@@ -11,7 +11,7 @@ fn a_resend_gets_the_same_server_id_at_once_on_a_new_socket_and_after_a_crash() 
     crate::in_both_compositions(&[], resend);
 }
 
-async fn resend(mut region: TestRegion) -> Result<()> {
+pub(crate) async fn resend(mut region: TestRegion) -> Result<()> {
     let app = region.app().clone();
     let rest = Rest::new(&region, &app);
     let alice_token = rest.user_token(&app, "alice").await?;

@@ -73,6 +73,7 @@ impl Regions {
                     FOREIGN => objects_section(FOREIGN, &bucket.endpoint(), &secrets.path().join("bucket")),
                     _ => String::new(),
                 },
+                ..ClusterOptions::default()
             };
             networks.inside(name, || TestCluster::start_with(binary, options)).context(name)
         };

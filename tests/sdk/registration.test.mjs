@@ -12,7 +12,7 @@ const register = (client, parameters) =>
 
 const setRegistration = (mode) => {
   const { org_name, app_name } = region.app;
-  return region.whileDown(['app', 'registration', `${org_name}/${app_name}`, mode]);
+  return region.operate(['app', 'registration', `${org_name}/${app_name}`, mode]);
 };
 
 test('nobody registers himself where the operator has not opened it', async () => {

@@ -129,6 +129,11 @@ impl Window {
         }
     }
 
+    /// Whether this client id was used, or is being used now.
+    pub(crate) fn knows(&self, client_id: ClientId) -> bool {
+        self.known.contains_key(&client_id)
+    }
+
     /// Whether only the store can tell if this client id was used.
     pub(crate) fn asks_store(&self, client_id: ClientId) -> bool {
         Some(client_id) <= self.left_max && !self.known.contains_key(&client_id)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bulkhead_model::{AppUuid, Error, Result};
 use bulkhead_proto::records::{Conversation, Message};
-use bulkhead_store::RowKey;
+use bulkhead_store::{RowKey, Scan, Scope, tables};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -17,8 +17,9 @@ use crate::conversation::Place;
 use crate::core::Core;
 use crate::dedup::{SharedWindow, load_scan};
 use crate::directory::{AppFacts, UserKey};
-use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey, message_row};
+use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey, id_of, message_row};
 use crate::lane::{Lane, decode, place_of};
+use crate::publish::Job;
 use crate::work::{Claimed, Task, Work};
 
 /// Calls that run at once for one batch.
@@ -41,8 +42,8 @@ pub(crate) struct Facts {
 }
 
 /// The windows of the senders, one for each piece of work that has one; each knows what it must know about the job's
-/// client id.
-pub(crate) async fn windows(core: &Core, works: &[Work]) -> Result<Vec<Option<SharedWindow>>> {
+/// client id. What is in the log already without its sender knowing is marked so.
+pub(crate) async fn windows(core: &Core, works: &mut [Work]) -> Result<Vec<Option<SharedWindow>>> {
     let windows: Vec<_> =
         works.iter().map(|work| work.sender().map(|(_, sender)| core.dedup.window(sender))).collect();
     let mut cold: HashMap<SenderKey, SharedWindow> = HashMap::new();
@@ -53,8 +54,21 @@ pub(crate) async fn windows(core: &Core, works: &[Work]) -> Result<Vec<Option<Sh
             cold.insert(sender.clone(), window.clone());
         }
     }
-    let loads: Vec<_> = cold.into_iter().map(|(sender, window)| load_window(core, sender, window)).collect();
+    let loads: Vec<_> =
+        cold.iter().map(|(sender, window)| load_window(core, sender.clone(), window.clone())).collect();
     stream::iter(loads).buffer_unordered(CALLS_AT_ONCE).try_collect::<()>().await?;
+    let lookups = works.iter().enumerate().filter_map(|(index, work)| {
+        let (job, sender) = work.sender()?;
+        let is_known = cold.get(sender)?.lock().knows(job.client_id());
+        (!is_known && job.request.target_id == 0).then(|| cut_off_id(core, index, job))
+    });
+    let lookups: Vec<_> = lookups.collect();
+    let found: Vec<_> = stream::iter(lookups).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
+    for (index, id) in found {
+        if let Work::Message(job) = &mut works[index] {
+            job.cut_off_id = id;
+        }
+    }
 
     let mut asked: Vec<(&SharedWindow, ClientId)> = Vec::new();
     let mut keys = Vec::new();
@@ -79,6 +93,28 @@ async fn load_window(core: &Core, sender: SenderKey, window: SharedWindow) -> Re
     let rows = core.scan(load_scan(&sender)).await?;
     window.lock().load(&rows);
     Ok(())
+}
+
+/// A write that was cut off, here or at the router that had the slot before, may have left the message in its log without the
+/// row that remembers its client id: who is not known here, or not any more for certain, may be sending it again. The id that
+/// the newest message of the log then has.
+async fn cut_off_id(core: &Core, index: usize, job: &Job) -> Result<(usize, Option<u64>)> {
+    let newest = Scan {
+        table: &tables::MESSAGES,
+        scope: Scope::App(job.app),
+        partition: job.channel_key.clone(),
+        from: Bytes::new(),
+        to: Bytes::new(),
+        descending: true,
+        limit: 1,
+    };
+    let Some(row) = core.scan(newest).await?.pop() else { return Ok((index, None)) };
+    let message: Message = decode(Some(row.value))?;
+    let is_this = message.client_id == job.request.client_id
+        && message.kind == i32::from(job.kind)
+        && message.from_user == job.request.from_user
+        && message.from_device == job.request.from_device;
+    Ok((index, is_this.then(|| id_of(&row.clustering))))
 }
 
 /// Everything else.

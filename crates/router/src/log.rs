@@ -83,8 +83,13 @@ impl Batch {
         judge::may_send(job, &self.facts)?;
         let change = self.change(job, &app)?;
         let only_users = self.only_users(job)?;
-        *last_id = last_id.next(self.now_ms, job.slot);
-        let id = *last_id;
+        let id = match self.cut_off_id(job) {
+            Some(id) => id,
+            None => {
+                *last_id = last_id.next(self.now_ms, job.slot);
+                *last_id
+            }
+        };
         let payload =
             change.as_ref().and_then(|change| change.payload.as_ref()).unwrap_or(&job.request.payload);
         let meta = meta::encode(&MetaParts {
@@ -192,6 +197,16 @@ impl Batch {
         }
     }
 
+    /// The id that a message has in the log already; with it the message is completed instead of being there twice. Not when
+    /// others have come after it: then it would be out of order.
+    fn cut_off_id(&self, job: &Job) -> Option<MessageId> {
+        let id = job.cut_off_id?;
+        let views = [Some(&job.sender_standing), job.receiver_standing.as_ref()];
+        let in_views = views.into_iter().flatten().map(|view| self.standing(view).last_id).max();
+        let last_id = self.draft(job).map_or(in_views, |draft| Some(draft.head().last_id));
+        last_id.is_none_or(|last_id| id >= last_id).then_some(MessageId(id))
+    }
+
     fn app(&self, app: AppUuid) -> Result<std::sync::Arc<AppFacts>> {
         match self.facts.apps.get(&app) {
             Some(found) => found.clone(),
@@ -253,6 +268,7 @@ impl Batch {
             edits: 0,
             recalled: false,
             only_users: entry.only_users.clone(),
+            client_id: job.request.client_id,
         };
         self.mutations.push(put(message_row(job.app, &job.channel_key, entry.id), &row));
         if let Some(sender) = &job.sender {

@@ -46,6 +46,8 @@ pub(crate) struct Job {
     pub(crate) sender_cursor: Option<CursorKey>,
     /// Whose client ids the client id belongs to; `None` when there is nothing to de-duplicate.
     pub(crate) sender: Option<SenderKey>,
+    /// The id under which the log has it already, from a write that was cut off.
+    pub(crate) cut_off_id: Option<u64>,
     pub(crate) answer: Answer,
     /// From the queue to the answer; disabled for a message that is not traced.
     pub(crate) span: Span,
@@ -198,6 +200,7 @@ fn prepare(core: &Core, mut request: PublishRequest, answer: Answer) -> Result<J
         channel_key,
         many,
         slot,
+        cut_off_id: None,
         answer,
         span: path::sequence(),
     })

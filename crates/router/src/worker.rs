@@ -183,7 +183,7 @@ impl Worker {
         for late in works.extract_if(.., comes_late) {
             late.refuse(&ErrorKind::NotOwner.into());
         }
-        let windows = load::windows(&self.core, works).await?;
+        let windows = self.under_lease(load::windows(&self.core, works)).await?;
         let mut tasks = Vec::with_capacity(works.len());
         for (work, window) in works.drain(..).zip(windows) {
             let mut job = match work {
@@ -209,7 +209,7 @@ impl Worker {
 
     /// Judges, gives ids, writes, answers, delivers.
     async fn append(&mut self, tasks: Vec<Task>, flush: bool) -> Result<()> {
-        let facts = match load::facts(&self.core, &self.lane, &tasks).await {
+        let facts = match self.under_lease(load::facts(&self.core, &self.lane, &tasks)).await {
             Ok(facts) => facts,
             Err(error) => {
                 tasks.into_iter().for_each(|task| task.refuse(error.clone()));
@@ -273,6 +273,12 @@ impl Worker {
         let deadline_ms = lease.length().map(|_| now_ms + left.as_millis() as u64);
         timely(left, self.core.write_until(mutations, deadline_ms)).await?;
         if lease.has_held_since(generation) { Ok(()) } else { Err(lease_lost()) }
+    }
+
+    /// What a batch reads is of no use after the lease. Whoever waits for the batch is told then, and asks the next owner.
+    async fn under_lease<T>(&self, read: impl Future<Output = Result<T>>) -> Result<T> {
+        let left = self.core.member().lease.remaining().ok_or_else(lease_lost)?;
+        timely(left, read).await
     }
 
     async fn complete(&self, written: Vec<Written>) {

@@ -212,6 +212,7 @@ routed_calls! {
             for peer in self.inner.view().by_preference(gateway) {
                 match peer.api.attach(gateway, sink.clone()).await {
                     Ok(()) => {
+                        tracing::info!("this gateway's sessions are with the router at {}", peer.url);
                         *self.inner.home.lock() = Some(peer.api);
                         return Ok(());
                     }

@@ -1,14 +1,15 @@
 //! Plain writes.
 //!
 //! The mutations of one partition become one unlogged batch, which the database applies whole and shows whole; their
-//! order is that of their timestamps. Partitions are written at the same time. The days of a channel are partitions of
+//! order is that of their timestamps. Partitions are written at the same time, those of `messages` before the others: what a
+//! write that was cut off leaves behind names no message that is not there. The days of a channel are partitions of
 //! their own: they are written one after the other, the oldest first, so that a reader who sees a row has not missed
 //! an older one (reading goes from the newest to the oldest, see [`crate::walk`]).
 
 use std::collections::{BTreeSet, HashMap};
 
 use bulkhead_model::{ErrorKind, Result};
-use bulkhead_store::{Mutation, WRITE_MUTATIONS_MAX, check_deadline};
+use bulkhead_store::{Mutation, WRITE_MUTATIONS_MAX, check_deadline, tables};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -55,14 +56,20 @@ pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>, deadline_ms
     }
     let longest = chains.iter().flatten().map(|partition| partition.changes.len()).max().unwrap_or(0);
     let first_us = engine.timestamps.reserve(longest);
-    let writing = chains.into_iter().map(|chain| async move {
-        for partition in chain {
-            let statements = engine.statements.of_name(partition.place.table)?;
-            engine.client.apply(bound(statements, partition, first_us)).await?;
-        }
-        Ok::<_, bulkhead_model::Error>(())
+    let (messages, others): (Vec<_>, Vec<_>) = chains.into_iter().partition(|chain| {
+        chain.first().is_some_and(|partition| partition.place.table == tables::MESSAGES.name)
     });
-    stream::iter(writing).buffer_unordered(PARTITIONS_AT_ONCE).try_collect::<()>().await
+    for chains in [messages, others] {
+        let writing = chains.into_iter().map(|chain| async move {
+            for partition in chain {
+                let statements = engine.statements.of_name(partition.place.table)?;
+                engine.client.apply(bound(statements, partition, first_us)).await?;
+            }
+            Ok::<_, bulkhead_model::Error>(())
+        });
+        stream::iter(writing).buffer_unordered(PARTITIONS_AT_ONCE).try_collect::<()>().await?;
+    }
+    Ok(())
 }
 
 fn check(mutation: &Mutation) -> Result<()> {

@@ -2,6 +2,8 @@
 # other end only the test holds. Arguments: the node's folder, then its command.
 folder=$1
 shift
+# An interrupt at the terminal comes here too and must not leave the node behind.
+trap "" INT
 "$@" </dev/null >>"$folder/log" 2>&1 &
 node=$!
 echo "$node" >"$folder/pid"

@@ -163,6 +163,11 @@ impl Cassandra {
         format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The folder with its data and its log.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What the node has printed so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+/// Runs its arguments as a command that is refused a write beyond the limit of file sizes, rather than killed for it.
+const IGNORE_FILE_SIZE_SIGNAL: &str = r#"trap "" XFSZ; exec "$0" "$@""#;
+
 /// A child process that is killed when the test lets go of it. What it prints goes to a log file beside its data.
 pub struct Process {
     child: Child,
@@ -14,10 +17,17 @@ pub struct Process {
 impl Process {
     /// Starts `binary` with `arguments`; standard output and error are appended to `log`.
     pub fn start(binary: &Path, arguments: &[String], log: &Path) -> Result<Self> {
+        Self::start_logging(binary, arguments, log, "debug")
+    }
+
+    /// The same with a filter for what it logs (`info`): to log every step takes longer than many a step.
+    pub fn start_logging(binary: &Path, arguments: &[String], log: &Path, filter: &str) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
-        let child = Command::new(binary)
+        let child = Command::new("sh")
+            .args(["-c", IGNORE_FILE_SIZE_SIGNAL])
+            .arg(binary)
             .args(arguments)
-            .env("RUST_LOG", "debug")
+            .env("RUST_LOG", filter)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -44,6 +54,18 @@ impl Process {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status()?;
         if !status.success() {
             bail!("kill -{name} {} failed", self.id());
+        }
+        Ok(())
+    }
+
+    /// From now on no file may grow beyond this size, in bytes, or be written beyond it: for this process the disk is full.
+    /// Until the process is started again.
+    pub fn limit_file_size(&self, bytes: u64) -> Result<()> {
+        let (process, limit) = (format!("--pid={}", self.id()), format!("--fsize={bytes}"));
+        let status =
+            Command::new("prlimit").args([process, limit]).status().context("prlimit (util-linux)")?;
+        if !status.success() {
+            bail!("no limit for process {}: {status}", self.id());
         }
         Ok(())
     }

@@ -31,12 +31,13 @@ export class Client {
   // of another client, which then is the same device.
   constructor(region, { app = region.app, profile = new Profile(), ...options } = {}) {
     this.profile = profile;
+    const { restUrl, wsUrl } = region.nextAddresses();
     const settings = {
       appKey: app.app_key,
       isHttpDNS: false,
       https: false,
-      url: region.wsUrl,
-      apiUrl: region.restUrl,
+      url: wsUrl,
+      apiUrl: restUrl,
       ...options,
     };
     this.connection = inProfile(profile, () => new sdk.connection(settings));

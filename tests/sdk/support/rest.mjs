@@ -1,11 +1,18 @@
-// The REST API as a customer's back end calls it.
+// The REST API as a customer's back end calls it; each call goes to the next gateway.
 
 export class Rest {
   #appToken;
+  #bases;
+  #calls = 0;
 
-  constructor(restUrl, app) {
-    this.base = `${restUrl}/${app.org_name}/${app.app_name}`;
+  constructor(restUrls, app) {
+    this.#bases = restUrls.map((url) => `${url}/${app.org_name}/${app.app_name}`);
     this.app = app;
+  }
+
+  // The address of the app at the gateway whose address is public.
+  get base() {
+    return this.#bases[0];
   }
 
   // Any call; answers { status, body } whatever the status.
@@ -13,7 +20,8 @@ export class Rest {
     const headers = {};
     if (token) headers.authorization = `Bearer ${token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
-    const answer = await fetch(this.base + path, {
+    const base = this.#bases[this.#calls++ % this.#bases.length];
+    const answer = await fetch(base + path, {
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),

@@ -130,6 +130,9 @@ pub struct Message {
     /// Of a group or room: only these members get it, and its sender; empty for all.
     #[prost(string, repeated, tag = "12")]
     pub only_users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The sender's id of it, by which a resend is recognised when the row in `dedup` is missing; 0 when there is none.
+    #[prost(uint64, tag = "13")]
+    pub client_id: u64,
 }
 /// Table `dedup`: the answer that a client id was given.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -95,3 +95,23 @@ async fn a_write_whose_answer_was_lost_is_found_by_the_resend() {
     let next = bed.send(numbered(&bed, 5)).await;
     assert_eq!(next.previous_id, again.id, "the chain goes through the message that nobody was told of");
 }
+
+#[tokio::test]
+async fn a_resend_completes_what_was_written_in_part() {
+    for crashes in [false, true] {
+        let mut bed = Bed::start().await;
+        bed.send(numbered(&bed, 1)).await;
+        bed.store.set(Writes::ApplyMessagesAndFail);
+        assert_eq!(bed.refusal(numbered(&bed, 2)).await, ErrorKind::Unavailable);
+        bed.store.set(Writes::Apply);
+        if crashes {
+            bed.crash().await;
+        }
+        let completed = bed.send(numbered(&bed, 2)).await;
+        let next = bed.send(numbered(&bed, 3)).await;
+        assert!(next.id > completed.id);
+        let all = bed.pull_all("bob", "web_2", "alice").await;
+        assert_eq!(all[1..], [completed.id, next.id], "each is in the log once");
+        assert!(bed.send(numbered(&bed, 2)).await.duplicate, "it is remembered from now on");
+    }
+}

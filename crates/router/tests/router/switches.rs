@@ -9,7 +9,7 @@ use bulkhead_bus::{
 };
 use bulkhead_model::{ErrorKind, ManualClock, Result};
 use bulkhead_router::RouterBus;
-use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store};
+use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store, tables};
 use bulkhead_store_embedded::EmbeddedStore;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -23,6 +23,8 @@ pub(crate) enum Writes {
     Hold,
     /// Does nothing and fails.
     Refuse,
+    /// Applies those to logs and fails, like an engine that keeps partitions apart and is cut off.
+    ApplyMessagesAndFail,
     /// Applies them and fails, like a connection that breaks before the answer.
     ApplyAndFail,
 }
@@ -60,6 +62,10 @@ impl Store for SwitchedStore {
     async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
         match self.writes().await {
             Writes::Refuse => Err(ErrorKind::Unavailable.into()),
+            Writes::ApplyMessagesAndFail => {
+                self.engine.write(messages_of(mutations)).await?;
+                Err(ErrorKind::Unavailable.into())
+            }
             Writes::ApplyAndFail => {
                 self.engine.write(mutations).await?;
                 Err(ErrorKind::Unavailable.into())
@@ -77,6 +83,10 @@ impl Store for SwitchedStore {
             let writes = *{ writes }.wait_for(|writes| *writes != Writes::Hold).await.unwrap();
             let outcome = match writes {
                 Writes::Refuse => Err(ErrorKind::Unavailable.into()),
+                Writes::ApplyMessagesAndFail => {
+                    let written = engine.write_before(messages_of(mutations), deadline_ms).await;
+                    written.and(Err(ErrorKind::Unavailable.into()))
+                }
                 Writes::ApplyAndFail => {
                     let written = engine.write_before(mutations, deadline_ms).await;
                     written.and(Err(ErrorKind::Unavailable.into()))
@@ -199,4 +209,9 @@ impl Between {
         self.sinks.lock().push(sink.clone());
         RouterBus { bus: self.hub.attach(sink), events, registry: self.registry.clone() }
     }
+}
+
+fn messages_of(mut mutations: Vec<Mutation>) -> Vec<Mutation> {
+    mutations.retain(|mutation| matches!(mutation, Mutation::Put(put) if *put.key.table == tables::MESSAGES));
+    mutations
 }

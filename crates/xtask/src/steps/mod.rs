@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the one test command. Steps in order, each announced in one line; the first failure ends it.
 
 mod binary;
+mod cluster;
 mod formatting;
 mod lints;
 mod prepare;
@@ -25,7 +26,7 @@ const STEPS: &[Step] = &[
     Step { name: "formatting (rustfmt)", run: formatting::run },
     Step { name: "tidy (layers, files)", run: |root| tidy::run(root).map(|()| Vec::new()) },
     Step { name: "lints (clippy, warnings denied)", run: lints::run },
-    Step { name: "what the tests start (Redis, network namespaces)", run: prepare::run },
+    Step { name: "what the tests start (Redis, Cassandra, network namespaces)", run: prepare::run },
     Step { name: "build (binary and tests)", run: rust_tests::build },
     Step { name: "Rust tests (cargo test --workspace)", run: rust_tests::run },
     Step { name: "SDK tests (node --test)", run: sdk_tests::run },

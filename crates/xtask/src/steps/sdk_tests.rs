@@ -2,17 +2,21 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 
 use crate::steps::binary;
+use crate::steps::cluster::Cluster;
 use crate::{program, system};
 
 /// npm packages under test; `BULKHEAD_SDK` tells the test files which one to load.
 const PACKAGES: &[&str] = &["agora-chat", "easemob-websdk"];
 
-/// `bulkhead dev` in one process, or the four roles in one process each (`BULKHEAD_COMPOSITION`).
-const COMPOSITIONS: &[&str] = &["dev", "roles"];
+/// `bulkhead dev` in one process for each file, or a cluster that all files of a package share (`BULKHEAD_COMPOSITION`).
+const COMPOSITIONS: &[&str] = &["dev", CLUSTER];
+
+const CLUSTER: &str = "cluster";
 
 pub(super) fn run(root: &Path) -> Result<Vec<String>> {
     system::require_node()?;
@@ -27,6 +31,8 @@ pub(super) fn run(root: &Path) -> Result<Vec<String>> {
     for composition in COMPOSITIONS {
         for package in PACKAGES {
             println!("      {package} against {composition}");
+            let start = Instant::now();
+            let cluster = if *composition == CLUSTER { Some(Cluster::start(&binary)?) } else { None };
             let mut command = Command::new("node");
             command
                 .current_dir(&folder)
@@ -35,8 +41,12 @@ pub(super) fn run(root: &Path) -> Result<Vec<String>> {
                 .env("BULKHEAD_BINARY", &binary)
                 .env("BULKHEAD_COMPOSITION", composition)
                 .env("BULKHEAD_SDK", package);
+            if let Some(cluster) = &cluster {
+                command.env("BULKHEAD_CLUSTER", &cluster.description);
+            }
             let lines = program::run_and_keep(&mut command, is_closing)?;
-            closing.push(format!("{package}, {composition}: {}", lines.join(", ")));
+            let took = start.elapsed().as_secs_f64();
+            closing.push(format!("{package}, {composition}: {} in {took:.1} s", lines.join(", ")));
         }
     }
     Ok(closing)

@@ -6,18 +6,9 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Process, cassandra_region, free_ports, roles};
-
-/// How the services of the region are put together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Composition {
-    /// `bulkhead dev`: one process.
-    OneProcess,
-    /// `bulkhead storage|auth|router|gateway`: one process each, gRPC between them.
-    Roles,
-    /// The roles on a keyspace of the Cassandra that the process's tests share.
-    RolesOnCassandra,
-}
+use super::{App, Composition};
+use crate::operator::{Operator, make_users};
+use crate::{Cassandra, Certificates, Process, free_ports, keyspace, roles};
 
 /// How long a start or a stop may take.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -29,49 +20,30 @@ struct DevFile {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct DevRegion {
-    pub(crate) region: String,
-    pub(crate) rest_url: String,
-    pub(crate) apps: Vec<App>,
+struct DevRegion {
+    region: String,
+    rest_url: String,
+    apps: Vec<App>,
 }
 
-/// An app of the region, with what its back end knows.
-#[derive(Clone, Debug, Deserialize)]
-pub struct App {
-    pub org_name: String,
-    pub app_name: String,
-    pub app_key: String,
-    pub app_id: String,
-    pub app_certificate: String,
-    pub client_id: String,
-    pub client_secret: String,
-    pub users: Vec<User>,
-}
-
-/// A user that exists from the start.
-#[derive(Clone, Debug, Deserialize)]
-pub struct User {
-    pub username: String,
-    pub password: String,
-    pub uuid: String,
-}
-
-/// A running region.
-pub struct TestRegion {
+/// A region of processes that belong to one test.
+pub(super) struct OwnRegion {
+    /// In the order in which they were asked for, `demo/chat` first.
+    pub(super) apps: Vec<App>,
     binary: PathBuf,
     composition: Composition,
     folder: TempDir,
-    dev: DevRegion,
+    region: String,
     /// The client port; the same one after a restart, so that clients find the region again.
-    port: u16,
+    pub(super) port: u16,
     /// What the roles' storage section says beyond the data folder.
     storage_section: String,
     processes: Vec<(&'static str, Process)>,
 }
 
-impl TestRegion {
+impl OwnRegion {
     /// Makes a new region with the apps `demo/chat` (users alice and bob) and `apps`, and waits until it serves.
-    pub fn start(binary: &Path, composition: Composition, apps: &[&str]) -> Result<Self> {
+    pub(super) fn start(binary: &Path, composition: Composition, apps: &[&str]) -> Result<Self> {
         if composition == Composition::RolesOnCassandra {
             return Self::start_on_cassandra(binary, apps);
         }
@@ -83,7 +55,8 @@ impl TestRegion {
             binary: binary.to_owned(),
             composition,
             folder,
-            dev: description,
+            apps: description.apps,
+            region: description.region,
             port,
             storage_section: String::new(),
             processes: vec![("dev", dev)],
@@ -99,74 +72,41 @@ impl TestRegion {
     fn start_on_cassandra(binary: &Path, apps: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let [port] = free_ports(Ipv4Addr::LOCALHOST)?;
-        let keyspace = cassandra_region::prepare(binary, folder.path(), port)?;
-        let dev = DevRegion {
-            region: cassandra_region::REGION.to_owned(),
-            rest_url: format!("http://127.0.0.1:{port}"),
-            apps: Vec::new(),
-        };
+        let storage_section = keyspace::storage_section(Cassandra::shared()?, keyspace::REGION);
+        keyspace::write_region_key(&folder.path().join("data"), keyspace::REGION)?;
+        let auth_url = roles::configure(binary, folder.path(), keyspace::REGION, port, &storage_section)?;
+        keyspace::migrate(binary, &folder.path().join("storage.toml"))?;
         let mut region = Self {
             binary: binary.to_owned(),
             composition: Composition::RolesOnCassandra,
             processes: roles::start(binary, folder.path())?,
             folder,
-            dev,
+            apps: Vec::new(),
+            region: keyspace::REGION.to_owned(),
             port,
-            storage_section: keyspace.storage_section,
+            storage_section,
         };
         region.wait_until_it_serves()?;
-        region.dev.apps =
-            cassandra_region::make_apps(binary, region.folder(), &keyspace.auth_url, port, apps)?;
+        let certificates = Certificates::of(binary, &region.folder().join("certificates"), keyspace::REGION)?;
+        let operator = Operator::new(binary, &certificates, keyspace::REGION, &auth_url)?;
+        for name in [keyspace::FIRST_APP].iter().chain(apps) {
+            region.apps.push(operator.make_app(name)?);
+        }
+        make_users(&format!("127.0.0.1:{port}"), &mut region.apps[0])?;
         Ok(region)
     }
 
-    /// The address of REST, without a trailing slash.
-    pub fn rest_url(&self) -> &str {
-        &self.dev.rest_url
-    }
-
-    /// The address of MSYNC.
-    pub fn ws_url(&self) -> String {
-        format!("ws://127.0.0.1:{}/websocket", self.port)
-    }
-
-    /// The region's name.
-    pub fn name(&self) -> &str {
-        &self.dev.region
-    }
-
-    /// The app `demo/chat`.
-    pub fn app(&self) -> &App {
-        &self.dev.apps[0]
-    }
-
-    /// Every app, in the order in which they were asked for, `demo/chat` first.
-    pub fn apps(&self) -> &[App] {
-        &self.dev.apps
-    }
-
     /// The folder with data and logs.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The composition it runs in.
-    pub fn composition(&self) -> Composition {
-        self.composition
-    }
-
-    /// The process of a role (`dev` in the one-process form).
-    pub fn process(&mut self, role: &str) -> Option<&mut Process> {
-        self.processes.iter_mut().find(|(name, _)| *name == role).map(|(_, process)| process)
-    }
-
-    /// Everything that the region's processes have printed.
-    pub fn logs(&self) -> String {
+    fn logs(&self) -> String {
         self.processes.iter().map(|(_, process)| process.log()).collect()
     }
 
     /// SIGKILL to every process at once.
-    pub fn kill(&mut self) -> Result<()> {
+    pub(super) fn kill(&mut self) -> Result<()> {
         for (_, process) in &mut self.processes {
             process.kill()?;
         }
@@ -175,7 +115,7 @@ impl TestRegion {
     }
 
     /// SIGTERM to every process, gateways first; each must end with exit code 0.
-    pub fn stop(&mut self) -> Result<()> {
+    pub(super) fn stop(&mut self) -> Result<()> {
         for (role, process) in self.processes.iter_mut().rev() {
             let status = process.terminate(START_LIMIT)?;
             if !status.success() {
@@ -187,7 +127,7 @@ impl TestRegion {
     }
 
     /// Starts what was stopped or killed, on the same data and the same client port.
-    pub fn start_again(&mut self) -> Result<()> {
+    pub(super) fn start_again(&mut self) -> Result<()> {
         match self.composition {
             Composition::OneProcess => {
                 let before = std::fs::metadata(self.folder.path().join("data/dev.json"))?.modified()?;
@@ -197,7 +137,7 @@ impl TestRegion {
             }
             Composition::Roles | Composition::RolesOnCassandra => {
                 let folder = self.folder.path();
-                roles::configure(&self.binary, folder, &self.dev.region, self.port, &self.storage_section)?;
+                roles::configure(&self.binary, folder, &self.region, self.port, &self.storage_section)?;
                 self.processes = roles::start(&self.binary, folder)?;
             }
         }
@@ -221,17 +161,6 @@ impl TestRegion {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-/// Makes a region of this name with `dev`, for processes that then go on with its folder.
-pub(crate) fn make_dev_region(binary: &Path, folder: &Path, region: &str) -> Result<DevRegion> {
-    let mut dev = start_dev(binary, folder, 0, &["--regions".to_owned(), region.to_owned()])?;
-    let (_, description) = wait_for_dev_file(folder, &mut dev, None)?;
-    let status = dev.terminate(START_LIMIT)?;
-    if !status.success() {
-        bail!("dev ended with {status}: {}", dev.log());
-    }
-    Ok(description)
 }
 
 fn arguments_of(apps: &[&str]) -> Vec<String> {
