@@ -246,8 +246,16 @@ async fn a_slow_receiver_gets_a_gap_and_nobody_else_feels_it(fixture: &BusFixtur
         }
     }
     assert!(frames <= SLOW_FRAMES_MAX, "the queue is bounded: {frames}");
+    let live = frame(&topic, "live again");
     publisher.publish(&topic, "live again").await;
-    while slow.event().await != BusEvent::Frame(frame(&topic, "live again")) {}
+    loop {
+        match slow.event().await {
+            BusEvent::Frame(frame) if frame == live => break,
+            BusEvent::Frame(_) => {}
+            // What its connection held was too much once more, and this frame may have been lost with it.
+            BusEvent::Gap { .. } => publisher.publish(&topic, "live again").await,
+        }
+    }
 }
 
 async fn payloads_are_bounded(fixture: &BusFixture) {
