@@ -80,6 +80,8 @@ pub(crate) struct Window {
     known: BTreeMap<ClientId, Known>,
     /// The highest client id that is not kept any more; `None` while none has left.
     left_max: Option<ClientId>,
+    /// Ids of messages that a log has although no row remembers their client ids: their write was cut off.
+    cut_off: BTreeMap<ClientId, u64>,
 }
 
 enum Known {
@@ -129,9 +131,18 @@ impl Window {
         }
     }
 
-    /// Whether this client id was used, or is being used now.
-    pub(crate) fn knows(&self, client_id: ClientId) -> bool {
-        self.known.contains_key(&client_id)
+    /// Takes in messages of the sender that a log has. Those that are remembered, or left the window, were written whole.
+    pub(crate) fn note_cut_off(&mut self, messages: Vec<(ClientId, u64)>) {
+        for (client_id, id) in messages {
+            if !self.known.contains_key(&client_id) && !self.asks_store(client_id) {
+                self.cut_off.insert(client_id, id);
+            }
+        }
+    }
+
+    /// The id that a message has already in the log, from a write that was cut off.
+    pub(crate) fn cut_off_id(&self, client_id: ClientId) -> Option<u64> {
+        self.cut_off.get(&client_id).copied()
     }
 
     /// Whether only the store can tell if this client id was used.
@@ -170,6 +181,7 @@ impl Window {
         let claimed = self.known.remove(&client_id);
         if let Ok(published) = outcome {
             self.known.insert(client_id, Known::Done { id: published.id, notify: published.notify.clone() });
+            self.cut_off.remove(&client_id);
             self.shrink();
         }
         let Some(Known::InFlight(waiting)) = claimed else { return };
@@ -184,6 +196,7 @@ impl Window {
     /// Reads the store again before the next claim: a write failed, and its rows may be there all the same.
     pub(crate) fn doubt(&mut self) {
         self.loaded = false;
+        self.cut_off.clear();
     }
 
     fn shrink(&mut self) {

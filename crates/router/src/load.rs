@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bulkhead_model::{AppUuid, Error, Result};
-use bulkhead_proto::records::{Conversation, Message};
+use bulkhead_proto::records::{Conversation, Message, MessageKind};
 use bulkhead_store::{RowKey, Scan, Scope, tables};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -21,6 +21,9 @@ use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey, id_of, message_ro
 use crate::lane::{Lane, decode, place_of};
 use crate::publish::Job;
 use crate::work::{Claimed, Task, Work};
+
+/// Newest messages of a log that are looked through for one that was written in part.
+const CUT_OFF_MAX: usize = 64;
 
 /// Calls that run at once for one batch.
 const CALLS_AT_ONCE: usize = 64;
@@ -57,16 +60,24 @@ pub(crate) async fn windows(core: &Core, works: &mut [Work]) -> Result<Vec<Optio
     let loads: Vec<_> =
         cold.iter().map(|(sender, window)| load_window(core, sender.clone(), window.clone())).collect();
     stream::iter(loads).buffer_unordered(CALLS_AT_ONCE).try_collect::<()>().await?;
-    let lookups = works.iter().enumerate().filter_map(|(index, work)| {
-        let (job, sender) = work.sender()?;
-        let is_known = cold.get(sender)?.lock().knows(job.client_id());
-        (!is_known && job.request.target_id == 0).then(|| cut_off_id(core, index, job))
-    });
-    let lookups: Vec<_> = lookups.collect();
+    let mut logs: HashMap<(&SenderKey, &Bytes), &Job> = HashMap::new();
+    for (job, sender) in works.iter().filter_map(Work::sender) {
+        if cold.contains_key(sender) {
+            logs.insert((sender, &job.channel_key), job);
+        }
+    }
+    let lookups: Vec<_> = logs.into_iter().map(|((sender, _), job)| cut_off(core, sender, job)).collect();
     let found: Vec<_> = stream::iter(lookups).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
-    for (index, id) in found {
-        if let Work::Message(job) = &mut works[index] {
-            job.cut_off_id = id;
+    for (sender, messages) in found {
+        if let Some(window) = cold.get(&sender) {
+            window.lock().note_cut_off(messages);
+        }
+    }
+    for (work, window) in works.iter_mut().zip(&windows) {
+        if let (Work::Message(job), Some(window)) = (work, window)
+            && job.request.target_id == 0
+        {
+            job.cut_off_id = window.lock().cut_off_id(job.client_id());
         }
     }
 
@@ -95,10 +106,9 @@ async fn load_window(core: &Core, sender: SenderKey, window: SharedWindow) -> Re
     Ok(())
 }
 
-/// A write that was cut off, here or at the router that had the slot before, may have left the message in its log without the
-/// row that remembers its client id: who is not known here, or not any more for certain, may be sending it again. The id that
-/// the newest message of the log then has.
-async fn cut_off_id(core: &Core, index: usize, job: &Job) -> Result<(usize, Option<u64>)> {
+/// A write that was cut off, here or at the router that had the slot before, may have left messages in the log of a job's
+/// channel without the rows that remember their client ids. What the sender has among the newest of that log.
+async fn cut_off(core: &Core, sender: &SenderKey, job: &Job) -> Result<(SenderKey, Vec<(ClientId, u64)>)> {
     let newest = Scan {
         table: &tables::MESSAGES,
         scope: Scope::App(job.app),
@@ -106,15 +116,20 @@ async fn cut_off_id(core: &Core, index: usize, job: &Job) -> Result<(usize, Opti
         from: Bytes::new(),
         to: Bytes::new(),
         descending: true,
-        limit: 1,
+        limit: CUT_OFF_MAX,
     };
-    let Some(row) = core.scan(newest).await?.pop() else { return Ok((index, None)) };
-    let message: Message = decode(Some(row.value))?;
-    let is_this = message.client_id == job.request.client_id
-        && message.kind == i32::from(job.kind)
-        && message.from_user == job.request.from_user
-        && message.from_device == job.request.from_device;
-    Ok((index, is_this.then(|| id_of(&row.clustering))))
+    let mut found = Vec::new();
+    for row in core.scan(newest).await? {
+        let message: Message = decode(Some(row.value))?;
+        if message.client_id != 0
+            && message.from_user == job.request.from_user
+            && message.from_device == job.request.from_device
+            && let Ok(kind) = MessageKind::try_from(message.kind)
+        {
+            found.push((ClientId::new(message.client_id, kind), id_of(&row.clustering)));
+        }
+    }
+    Ok((sender.clone(), found))
 }
 
 /// Everything else.

@@ -229,7 +229,7 @@ impl Connection {
                 self.session.logged_in(Err(error), out);
             }
             Outcome::Unread(queues) => {
-                let queues = queues.map(|unread| translate::counts(unread.queues)).unwrap_or_default();
+                let queues = queues.ok().map(|unread| translate::counts(unread.queues));
                 self.session.unread(queues, now_ms, out);
             }
             Outcome::Recount(queues) => {

@@ -128,6 +128,28 @@ impl Live {
         }
     }
 
+    /// The client pulls what it is told to lack. Queues that were behind and turn out not to lack anything are pushed to again;
+    /// those in which something came meanwhile are noticed.
+    pub(super) fn stop_waiting_for_pulls(
+        &mut self,
+        lacks_nothing: impl Fn(&Queue) -> bool,
+        out: &mut Vec<Command>,
+    ) {
+        for entry in self.queues.iter_mut() {
+            let State::Behind(behind) = &entry.state else { continue };
+            // Whoever pulls goes on to the end.
+            let is_pulled = behind.pulling || behind.page_sent_ms > 0;
+            if is_pulled || !lacks_nothing(&entry.queue) {
+                continue;
+            }
+            if behind.missed > 0 {
+                out.push(Command::Send(codec::notice(&entry.queue)));
+            } else {
+                entry.state = State::CaughtUp;
+            }
+        }
+    }
+
     /// The same without a word, for a client that is about to hear of it. True if the queue was not behind before.
     pub(super) fn turn_behind(&mut self, queue: &Queue, missed: u64) -> bool {
         match self.queues.get(queue) {

@@ -61,11 +61,13 @@ impl Session {
         }
     }
 
-    /// The outcome of [`Command::Unread`]: the queues in which the device lacks messages and how many, or none if the
-    /// router does not answer: as a keep-alive the frame is answered all the same.
-    pub fn unread(&mut self, mut queues: Vec<(Queue, u64)>, now_ms: u64, out: &mut Vec<Command>) {
+    /// The outcome of [`Command::Unread`]: the queues in which the device lacks messages and how many; `None` if the router
+    /// does not answer: as a keep-alive the frame is answered all the same.
+    pub fn unread(&mut self, queues: Option<Vec<(Queue, u64)>>, now_ms: u64, out: &mut Vec<Command>) {
         self.landed();
         let Phase::Live(live) = &mut self.phase else { return };
+        let is_known = queues.is_some();
+        let mut queues = queues.unwrap_or_default();
         queues.retain(|(queue, _)| match live.queues.get(queue) {
             // What is lacking here was pushed already and waits for its proof.
             Some(entry) => !(matches!(entry.state, State::CaughtUp) && entry.pushed > entry.proven),
@@ -75,6 +77,10 @@ impl Session {
             live.turn_behind(queue, 0);
         }
         out.push(Command::Send(codec::unread(queues.iter().map(|(queue, count)| (queue, *count)), now_ms)));
+        if is_known {
+            let is_listed = |queue: &Queue| queues.iter().any(|(listed, _)| listed == queue);
+            live.stop_waiting_for_pulls(|queue| !is_listed(queue), out);
+        }
     }
 
     /// Notes a sign of life. False when the session is closed, or closes now because there are too many.

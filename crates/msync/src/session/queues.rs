@@ -62,6 +62,10 @@ impl Queues {
         self.others_are_behind
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut()
+    }
+
     pub(super) fn get(&mut self, queue: &Queue) -> Option<&mut Entry> {
         let at = self.find(queue).ok()?;
         Some(&mut self.entries[at])

@@ -4,7 +4,7 @@ use super::*;
 fn a_keep_alive_is_answered_even_when_the_router_is_not() {
     let mut play = Play::live(&[]);
     play.frame(unread());
-    play.session.unread(Vec::new(), NOW_MS, &mut play.out);
+    play.session.unread(Some(Vec::new()), NOW_MS, &mut play.out);
     assert_eq!(play.did(), [Did::AskUnread, Did::Unread(vec![])]);
 }
 

@@ -54,8 +54,37 @@ fn a_queue_that_was_behind_at_login_is_pulled_and_not_pushed() {
     play.deliver("carol", 5, 4);
     assert_eq!(play.did_but_ping(), [Did::Pushed(vec![5])]);
     play.frame(unread());
-    play.session.unread(vec![(direct("bob"), 3)], NOW_MS, &mut play.out);
+    play.session.unread(Some(vec![(direct("bob"), 3)]), NOW_MS, &mut play.out);
     assert_eq!(play.did_but_ping(), [Did::AskUnread, Did::Unread(vec![("bob".into(), 3)])]);
+}
+
+#[test]
+fn a_queue_that_turns_out_not_to_lack_anything_is_pushed_to_again() {
+    let mut play = Play::live(&["bob", "carol"]);
+    // What was known at login was old.
+    play.deliver("carol", 21, 20);
+    play.session.unread(None, NOW_MS, &mut play.out);
+    assert_eq!(play.did_but_ping(), [Did::Unread(vec![])], "no answer says nothing");
+    play.deliver("bob", 5, 4);
+    play.session.unread(Some(vec![]), NOW_MS, &mut play.out);
+    let noticed = |name: &str| Did::Noticed(name.into());
+    assert_eq!(play.did_but_ping(), [Did::Unread(vec![]), noticed("bob"), noticed("carol")]);
+
+    let mut play = Play::live(&["bob"]);
+    play.session.unread(Some(vec![]), NOW_MS, &mut play.out);
+    play.deliver("bob", 12, 11);
+    assert_eq!(
+        play.did_but_ping(),
+        [Did::Unread(vec![]), noticed("bob")],
+        "what is before it was never seen"
+    );
+    play.frame(pull("bob", None));
+    play.page("bob", &[12], 12, true);
+    play.frame(pull("bob", Some(12)));
+    play.page("bob", &[], 0, true);
+    play.did();
+    play.deliver("bob", 13, 12);
+    assert_eq!(play.did_but_ping(), [Did::Pushed(vec![13])]);
 }
 
 #[test]
@@ -201,12 +230,12 @@ fn a_keep_alive_does_not_list_what_was_pushed_and_waits_for_its_proof() {
     let mut play = Play::live(&[]);
     play.deliver("bob", 10, 9);
     let Some(Did::Ping(ping)) = play.did().pop() else { panic!("no ping") };
-    play.session.unread(vec![(direct("bob"), 1)], NOW_MS, &mut play.out);
+    play.session.unread(Some(vec![(direct("bob"), 1)]), NOW_MS, &mut play.out);
     assert_eq!(play.did(), [Did::Unread(vec![])]);
     play.session.pong(&ping, NOW_MS, &mut play.out);
     play.did();
     // Proven and still lacking: it was lost on the way, so the client pulls it.
-    play.session.unread(vec![(direct("bob"), 1)], NOW_MS, &mut play.out);
+    play.session.unread(Some(vec![(direct("bob"), 1)]), NOW_MS, &mut play.out);
     play.deliver("bob", 12, 11);
     assert_eq!(play.did(), [Did::Unread(vec![("bob".into(), 1)])]);
 }

@@ -146,7 +146,7 @@ impl World {
                 let lacks = self.log.last().is_some_and(|last| *last > self.cursor);
                 if std::mem::take(&mut self.unread) {
                     let queues = if lacks { vec![(direct("bob"), 1)] } else { vec![] };
-                    play.session.unread(queues, play.now_ms, &mut play.out);
+                    play.session.unread(Some(queues), play.now_ms, &mut play.out);
                 }
                 if std::mem::take(&mut self.recount) {
                     let queues = if lacks { vec![direct("bob")] } else { vec![] };
