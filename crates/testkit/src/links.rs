@@ -94,16 +94,21 @@ async fn connect(near: TcpStream, port: u16, mut state: watch::Receiver<State>) 
     };
     let (mut near_in, mut near_out) = near.into_split();
     let (mut far_in, mut far_out) = far.into_split();
-    let forth = pump(&mut near_in, &mut far_out, state.clone());
-    let back = pump(&mut far_in, &mut near_out, state.clone());
-    let both = async { tokio::join!(forth, back) };
-    tokio::select! {
-        _ = both => {}
-        () = until_broken(&mut state) => {
-            // Without lingering a close is a reset.
-            let _ = near_in.as_ref().set_zero_linger();
-            let _ = far_in.as_ref().set_zero_linger();
+    let is_broken = {
+        let forth = pump(&mut near_in, &mut far_out, state.clone());
+        let back = pump(&mut far_in, &mut near_out, state.clone());
+        let both = async { tokio::join!(forth, back) };
+        tokio::select! {
+            _ = both => false,
+            () = until_broken(&mut state) => true,
         }
+    };
+    if is_broken {
+        // Without lingering a close is a reset, unless the end of what is written was told before.
+        let _ = near_in.as_ref().set_zero_linger();
+        let _ = far_in.as_ref().set_zero_linger();
+        near_out.forget();
+        far_out.forget();
     }
 }
 
