@@ -281,7 +281,7 @@ async fn what_a_user_joined_or_left_unheard_is_read_again_after_a_gap() {
         };
         tokio::time::timeout(PATIENCE, next).await.expect("the gateway is told")
     };
-    assert_eq!(known().await, [group.clone()]);
+    assert_eq!(known().await, std::slice::from_ref(&group));
 
     // As if the frames had been lost: one membership gone, another one there.
     let app = AppUuid::from_slice(&bed.app).unwrap();

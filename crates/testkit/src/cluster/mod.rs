@@ -221,6 +221,11 @@ impl TestCluster {
         self.spread_homes()
     }
 
+    /// Its own processes that run, by name.
+    pub fn process_ids(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        self.processes.iter().map(|(name, process)| (*name, process.id()))
+    }
+
     /// Whether any process of the region runs.
     pub fn is_running(&self) -> bool {
         !self.processes.is_empty()

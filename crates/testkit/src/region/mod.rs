@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Cassandra, TestCluster};
 use own::OwnRegion;
@@ -23,7 +23,7 @@ pub enum Composition {
 }
 
 /// An app of the region, with what its back end knows.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct App {
     pub org_name: String,
     pub app_name: String,
@@ -36,7 +36,7 @@ pub struct App {
 }
 
 /// A user that exists from the start.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct User {
     pub username: String,
     pub password: String,
