@@ -65,7 +65,7 @@ impl Sequencer {
     /// Returns when ids of this instant may be used. `Unavailable` when the lease is lost.
     pub(crate) async fn cover(self: &Arc<Self>, id_ms: u64) -> Result<()> {
         if self.member.lease.remaining().is_none() {
-            return Err(ErrorKind::Unavailable.with("this router has lost its lease"));
+            return Err(ErrorKind::Unavailable.into());
         }
         if id_ms > self.member.ceiling_ms() {
             self.member.raise(id_ms, id_ms + LEAD_MS).await?;

@@ -323,6 +323,7 @@ fn batch_span(written: &[Written]) -> Span {
     traced.map_or_else(Span::none, |span| path::batch(span, written.len()))
 }
 
+/// For clients no more than any outage; the log tells of the lease.
 fn lease_lost() -> Error {
-    ErrorKind::Unavailable.with("this router has lost its lease")
+    ErrorKind::Unavailable.into()
 }
