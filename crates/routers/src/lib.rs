@@ -6,6 +6,7 @@
 //! that moves costs its messages a detour and no error: they wait, in their order, until its new owner has them.
 
 mod detour;
+mod home;
 mod place;
 mod routers;
 mod view;

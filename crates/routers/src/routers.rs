@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::detour::{Detour, Detours, Search, can_repeat, is_in_doubt, is_moved};
+use crate::home::Home;
 use crate::place::{Placed, slot_of_queue};
 use crate::view::{Peer, View};
 
@@ -52,14 +53,16 @@ pub(crate) struct Inner {
     /// Counts the answers of routers about who owns what.
     heard: watch::Sender<u64>,
     look: Notify,
-    home: Mutex<Option<Arc<dyn RouterApi>>>,
+    home: Mutex<Option<Home>>,
+    move_after: Duration,
     pub(crate) detours: Detours,
 }
 
 impl Routers {
-    /// The routers that those at `seeds` know of. Spawns the task that asks them, so it must be called within a tokio
-    /// runtime. Errors are those of `dial`.
-    pub fn new(seeds: &[String], dial: Dial) -> Result<Self> {
+    /// The routers that those at `seeds` know of. A gateway whose place is with another router than the one it is attached to,
+    /// because routers have come or gone, is moved there when that has been so for `move_after`. Spawns the task that asks
+    /// them, so it must be called within a tokio runtime. Errors are those of `dial`.
+    pub fn new(seeds: &[String], dial: Dial, move_after: Duration) -> Result<Self> {
         let inner = Arc::new(Inner {
             seeds: seeds.iter().map(|url| dial(url)).collect::<Result<_>>()?,
             dial,
@@ -67,6 +70,7 @@ impl Routers {
             heard: watch::Sender::new(0),
             look: Notify::new(),
             home: Mutex::default(),
+            move_after,
             detours: Detours::new(),
         });
         let looking = CancellationToken::new();
@@ -76,7 +80,8 @@ impl Routers {
 
     /// The router that knows this gateway's sessions.
     fn home(&self) -> Result<Arc<dyn RouterApi>> {
-        self.inner.home.lock().clone().ok_or_else(|| ErrorKind::Unavailable.into())
+        let home = self.inner.home.lock();
+        home.as_ref().map(|home| home.api.clone()).ok_or_else(|| ErrorKind::Unavailable.into())
     }
 
     /// Asks one router after the other until one answers.
@@ -213,7 +218,7 @@ routed_calls! {
                 match peer.api.attach(gateway, sink.clone()).await {
                     Ok(()) => {
                         tracing::info!("this gateway's sessions are with the router at {}", peer.url);
-                        *self.inner.home.lock() = Some(peer.api);
+                        *self.inner.home.lock() = Some(Home::new(peer, gateway, sink));
                         return Ok(());
                     }
                     Err(error) => last = error,
@@ -225,7 +230,7 @@ routed_calls! {
         async fn detach(&self, gateway: &str) -> Result<()> {
             let home = self.inner.home.lock().take();
             match home {
-                Some(home) => home.detach(gateway).await,
+                Some(home) => home.api.detach(gateway).await,
                 None => Ok(()),
             }
         }
@@ -385,6 +390,22 @@ impl Inner {
         tracing::warn!("no router says who owns the slots");
     }
 
+    /// Has the gateway attach where its place is now, so that it does not stay for ever with the router that was left when
+    /// others restarted, and a router that joins gets its share of sessions.
+    async fn move_home(&self) {
+        let left = {
+            let mut home = self.home.lock();
+            let is_time =
+                home.as_mut().is_some_and(|home| home.is_elsewhere_for(&self.view(), self.move_after));
+            if is_time { home.take() } else { None }
+        };
+        let Some(left) = left else { return };
+        tracing::info!("this gateway's sessions move to another router");
+        // First, so that logins wait for the new one.
+        left.sink.detached();
+        let _ = tokio::time::timeout(LOOK_LIMIT, left.api.detach(&left.gateway)).await;
+    }
+
     fn take_in(&self, before: &View, map: SlotMap) {
         let peers = map.routers.into_iter().map(|address| {
             let known = before.peers.iter().find(|peer| peer.id == address.id && peer.url == address.url);
@@ -406,6 +427,7 @@ async fn keep_looking(inner: Weak<Inner>, stop: CancellationToken) {
         {
             let Some(inner) = inner.upgrade() else { return };
             inner.look().await;
+            inner.move_home().await;
         }
         let Some(inner) = inner.upgrade() else { return };
         tokio::select! {

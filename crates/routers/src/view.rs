@@ -28,6 +28,12 @@ impl View {
         self.peers.get(usize::try_from(owner).ok()?)
     }
 
+    /// Whether the router with this id owns any.
+    pub(crate) fn owns_slots(&self, id: &str) -> bool {
+        let place = self.peers.iter().position(|peer| peer.id == id);
+        place.is_some_and(|place| self.owners.iter().any(|owner| *owner as usize == place))
+    }
+
     /// The routers in the order in which this gateway wants them for its home: each gateway has an order of its own, so
     /// that gateways spread over routers and most stay where they are when routers come and go.
     pub(crate) fn by_preference(&self, gateway: &str) -> Vec<Peer> {

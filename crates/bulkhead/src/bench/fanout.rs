@@ -27,6 +27,9 @@ use crate::Failure;
 /// How long a message may take to reach everybody.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(20);
 
+/// Members who come into the room at once: a router has a limit to what may wait.
+const JOINS_AT_ONCE: usize = 1000;
+
 #[derive(Args)]
 pub(super) struct FanoutArguments {
     /// Members who are connected, beside the one who writes.
@@ -64,7 +67,9 @@ pub(super) async fn run(setting: &Setting, arguments: &FanoutArguments) -> Resul
     } else {
         let room = crowd::make_room(setting, &sender, count).await?;
         sockets = crowd::connect(setting, &members, 0).await?;
-        crowd::join(setting, &room, &members, &mut sockets).await?;
+        for (members, sockets) in members.chunks(JOINS_AT_ONCE).zip(sockets.chunks_mut(JOINS_AT_ONCE)) {
+            crowd::join(setting, &room, members, sockets).await?;
+        }
         (room, Type::Chatroom)
     };
     let shared =

@@ -31,6 +31,9 @@ const PEERS_PAUSE: Duration = Duration::from_millis(200);
 /// How long a node that is ready otherwise looks whom its addresses lead to.
 const PEERS_LOOK_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a gateway's place must have been with another router before its sessions move there: longer than a restart.
+const MOVE_AFTER: Duration = Duration::from_secs(30);
+
 /// A process of one role: configured, logging, listening, and told when to stop.
 pub(super) struct Node {
     pub(super) role: Role,
@@ -102,7 +105,8 @@ impl Node {
         let dial = Box::new(move |url: &str| -> Result<Arc<dyn RouterApi>> {
             Ok(Arc::new(RouterClient::new(connect(&identity, Service::Router, url)?)))
         });
-        let routers = Routers::new(&seeds, dial).map_err(|error| Failure::usage(error.to_string()))?;
+        let routers =
+            Routers::new(&seeds, dial, MOVE_AFTER).map_err(|error| Failure::usage(error.to_string()))?;
         let routers = Arc::new(routers);
         let watched = routers.clone();
         self.readiness.depends_on(Service::Router.name(), move || {

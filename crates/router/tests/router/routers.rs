@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_api::RouterApi;
+use bulkhead_api::{DeliverySink, RouterApi};
 use bulkhead_model::ErrorKind;
-use bulkhead_proto::router::{OpenSessionRequest, PublishRequest, SlotsRequest};
+use bulkhead_proto::router::{GatewayEvent, OpenSessionRequest, PublishRequest, SlotsRequest};
 use bulkhead_router::{RouterService, RouterSettings};
 use bulkhead_routers::Routers;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::bed::{Bed, Events, Sink, attach};
 use crate::switches::Writes;
@@ -45,7 +46,7 @@ impl Network {
             let router = network.0.lock().get(url).cloned();
             Ok(router.ok_or_else(|| ErrorKind::Unavailable.with("no router there"))?)
         };
-        Routers::new(&[seed.to_owned()], Box::new(dial)).unwrap()
+        Routers::new(&[seed.to_owned()], Box::new(dial), Duration::from_millis(100)).unwrap()
     }
 }
 
@@ -191,4 +192,48 @@ async fn sessions_are_at_one_router_and_cursors_at_the_owner() {
         }
     });
     emptied.await.expect("the owners write what was proven");
+}
+
+/// What a gateway's tie to its router is told.
+#[derive(Default)]
+struct Tie(Notify);
+
+impl DeliverySink for Tie {
+    fn deliver(&self, _: Vec<GatewayEvent>) {}
+
+    fn detached(&self) {
+        self.0.notify_one();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_joins_gets_its_share_of_the_gateways() {
+    const GATEWAYS: usize = 24;
+    let bed = Bed::start_beside(settings()).await;
+    let network = Network::default();
+    let seed = network.add(&bed.router).await;
+    let mut gateways = Vec::new();
+    for number in 0..GATEWAYS {
+        let (name, tie, routers) =
+            (format!("gateway-{number}"), Arc::new(Tie::default()), network.routers(&seed));
+        routers.attach(&name, tie.clone()).await.unwrap();
+        gateways.push((name, tie, routers));
+    }
+    let (second, _) = bed.another_router().await;
+    network.add(&second).await;
+    // Each has even chances; that none has its place with the new one is out of the question.
+    let moved = gateways.iter().map(|(name, tie, routers)| {
+        Box::pin(async move {
+            tie.0.notified().await;
+            (name, tie, routers)
+        })
+    });
+    let first = futures_util::future::select_all(moved);
+    let ((name, tie, routers), _, _) = tokio::time::timeout(PATIENCE, first).await.expect("one moves");
+    routers.attach(name, tie.clone()).await.unwrap();
+    let login = OpenSessionRequest { gateway: name.clone(), ..bed.login("bob", "web_1") };
+    routers.open_session(login).await.unwrap();
+    assert_eq!(second.devices(bed.user("bob")).await.unwrap().devices.len(), 1);
+    let again = tokio::time::timeout(Duration::from_millis(500), tie.0.notified()).await;
+    assert!(again.is_err(), "it stays where its place is");
 }
