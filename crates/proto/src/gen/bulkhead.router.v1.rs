@@ -244,6 +244,17 @@ pub struct PageMessage {
     pub meta: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfirmBatch {
+    #[prost(message, repeated, tag = "1")]
+    pub confirmations: ::prost::alloc::vec::Vec<ConfirmRequest>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfirmOutcomes {
+    /// One for each confirmation, in their order; without a kind for one that was taken.
+    #[prost(message, repeated, tag = "1")]
+    pub outcomes: ::prost::alloc::vec::Vec<Failure>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfirmRequest {
     #[prost(message, optional, tag = "1")]
     pub session: ::core::option::Option<SessionRequest>,
@@ -1160,11 +1171,14 @@ pub mod router_client {
                 .insert(GrpcMethod::new("bulkhead.router.v1.Router", "Pull"));
             self.inner.unary(req, path, codec).await
         }
-        /// Moves cursors on proof of delivery.
+        /// Moves cursors on proof of delivery, of many sessions at once.
         pub async fn confirm(
             &mut self,
-            request: impl tonic::IntoRequest<super::ConfirmRequest>,
-        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status> {
+            request: impl tonic::IntoRequest<super::ConfirmBatch>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmOutcomes>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
@@ -1683,11 +1697,11 @@ pub mod router_server {
             &self,
             request: tonic::Request<super::PullRequest>,
         ) -> std::result::Result<tonic::Response<super::Page>, tonic::Status>;
-        /// Moves cursors on proof of delivery.
+        /// Moves cursors on proof of delivery, of many sessions at once.
         async fn confirm(
             &self,
-            request: tonic::Request<super::ConfirmRequest>,
-        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
+            request: tonic::Request<super::ConfirmBatch>,
+        ) -> std::result::Result<tonic::Response<super::ConfirmOutcomes>, tonic::Status>;
         async fn history(
             &self,
             request: tonic::Request<super::HistoryRequest>,
@@ -2126,16 +2140,16 @@ pub mod router_server {
                 "/bulkhead.router.v1.Router/Confirm" => {
                     #[allow(non_camel_case_types)]
                     struct ConfirmSvc<T: Router>(pub Arc<T>);
-                    impl<T: Router> tonic::server::UnaryService<super::ConfirmRequest>
+                    impl<T: Router> tonic::server::UnaryService<super::ConfirmBatch>
                     for ConfirmSvc<T> {
-                        type Response = super::Done;
+                        type Response = super::ConfirmOutcomes;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::ConfirmRequest>,
+                            request: tonic::Request<super::ConfirmBatch>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {

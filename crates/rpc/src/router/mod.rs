@@ -2,6 +2,7 @@
 
 mod attach;
 mod client;
+mod confirmations;
 mod events;
 mod outcomes;
 mod publisher;
@@ -14,12 +15,12 @@ use bulkhead_api::RouterApi;
 use bulkhead_model::Result;
 use bulkhead_proto::router::{
     AttachRequest, ChangeOwnerRequest, ChannelInfo, ChannelPage, ChannelRequest, ChannelsOfAppRequest,
-    ChannelsOfUserRequest, CloseSessionRequest, ConfirmRequest, CreateChannelRequest, DeviceList,
-    DisconnectRequest, Disconnected, Done, HistoryRequest, JoinRequest, Joined, ListMembersRequest, Member,
-    MemberPage, MemberRequest, MembersChanged, MembersRequest, MessageDelivered, MessageStatusRequest,
-    OfflineCount, OpenSessionRequest, OpenedSession, Page, PresenceList, PresenceRequest, PublishBatch,
-    PublishRequest, PullRequest, SessionRequest, SlotMap, SlotsRequest, UnreadQueues, UpdateChannelRequest,
-    UserRequest, router_server,
+    ChannelsOfUserRequest, CloseSessionRequest, ConfirmBatch, ConfirmOutcomes, ConfirmRequest,
+    CreateChannelRequest, DeviceList, DisconnectRequest, Disconnected, Done, HistoryRequest, JoinRequest,
+    Joined, ListMembersRequest, Member, MemberPage, MemberRequest, MembersChanged, MembersRequest,
+    MessageDelivered, MessageStatusRequest, OfflineCount, OpenSessionRequest, OpenedSession, Page,
+    PresenceList, PresenceRequest, PublishBatch, PublishRequest, PullRequest, SessionRequest, SlotMap,
+    SlotsRequest, UnreadQueues, UpdateChannelRequest, UserRequest, router_server,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -53,7 +54,6 @@ unary_calls! {
     }
     done {
         close_session (CloseSessionRequest) -> Done;
-        confirm (ConfirmRequest) -> Done;
         forget_user (UserRequest) -> Done;
         destroy_channel (ChannelRequest) -> Done;
         leave (MemberRequest) -> Done;
@@ -74,6 +74,10 @@ unary_calls! {
             let outcomes = outcomes::answer_publishes(self.api.clone(), request.into_inner(), self.stop.clone());
             Ok(Response::new(ReceiverStream::new(outcomes)))
         }
+
+        async fn confirm(&self, request: Request<ConfirmBatch>) -> Result<Response<ConfirmOutcomes>, Status> {
+            confirmations::answer(&*self.api, request.into_inner()).await.map(Response::new)
+        }
     }
     client {
         async fn attach(
@@ -91,6 +95,10 @@ unary_calls! {
 
         fn publish(&self, request: PublishRequest) -> bulkhead_api::PendingPublish {
             self.publisher.publish(request)
+        }
+
+        async fn confirm(&self, request: ConfirmRequest) -> Result<()> {
+            self.confirmer.confirm(request).await
         }
     }
 }

@@ -178,7 +178,7 @@ impl Stream {
     }
 }
 
-fn read_failure(kind: &str, message: String) -> Error {
+pub(super) fn read_failure(kind: &str, message: String) -> Error {
     match ErrorKind::from_name(kind) {
         Some(kind) => kind.with(message),
         None => ErrorKind::Internal.into(),

@@ -4,10 +4,10 @@ use crate::support::{Note, NotingRouter, NotingSink, REGION, Serving};
 use bulkhead_api::RouterApi;
 use bulkhead_model::ErrorKind;
 use bulkhead_proto::router::{
-    AttachRequest, Delivery, GatewayEvent, HistoryRequest, PresenceRequest, PublishRequest, Published,
-    UserRequest, gateway_event::Event,
+    AttachRequest, ConfirmRequest, Delivery, GatewayEvent, HistoryRequest, PresenceRequest, PublishRequest,
+    Published, QueuePosition, UserRequest, gateway_event::Event,
 };
-use bulkhead_rpc::limits::{GATEWAY_WAITING_BYTES_MAX, PENDING_PUBLISHES_MAX};
+use bulkhead_rpc::limits::{BATCH_ENTRIES_MAX, GATEWAY_WAITING_BYTES_MAX, PENDING_PUBLISHES_MAX};
 use bulkhead_rpc::{REGION_HEADER, RpcServer};
 
 fn publish(client_id: u64) -> PublishRequest {
@@ -44,6 +44,26 @@ async fn publishes_keep_the_order_of_their_calls_and_each_gets_its_own_answer() 
     }
     assert_eq!(*router.published.lock(), (1..=COUNT).collect::<Vec<_>>());
     serving.stop().await;
+}
+
+#[tokio::test]
+async fn confirmations_that_come_together_are_each_answered_for_itself() {
+    let router = Arc::new(NotingRouter::default());
+    let (serving, client) = router.serve().await;
+    // More than one call holds.
+    let confirmations = (0..2 * BATCH_ENTRIES_MAX).map(|number| {
+        let is_refused = number % 3 == 0;
+        let positions = if is_refused { vec![] } else { vec![QueuePosition::default()] };
+        let confirmed = client.confirm(ConfirmRequest { positions, ..ConfirmRequest::default() });
+        async move { (is_refused, confirmed.await) }
+    });
+    for (is_refused, outcome) in futures_util::future::join_all(confirmations).await {
+        let expected = if is_refused { Err(ErrorKind::NotOwner.with("no positions")) } else { Ok(()) };
+        assert_eq!(outcome, expected);
+    }
+    serving.stop().await;
+    let late = client.confirm(ConfirmRequest::default()).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]

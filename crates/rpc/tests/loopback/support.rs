@@ -158,8 +158,8 @@ impl RouterApi for NotingRouter {
         Err(ErrorKind::Unimplemented.into())
     }
 
-    async fn confirm(&self, _: ConfirmRequest) -> Result<()> {
-        Ok(())
+    async fn confirm(&self, request: ConfirmRequest) -> Result<()> {
+        if request.positions.is_empty() { Err(ErrorKind::NotOwner.with("no positions")) } else { Ok(()) }
     }
 
     async fn history(&self, _: HistoryRequest) -> Result<Page> {
