@@ -40,6 +40,8 @@ pub(crate) struct Hub {
 pub(super) struct SessionHandle {
     /// How it was opened at the router, so that it can be opened at another.
     pub(super) opening: OpenSessionRequest,
+    /// When its user was let in, in Unix milliseconds.
+    pub(super) since_ms: u64,
     pub(super) outbox: Outbox,
     ended: AtomicBool,
 }
@@ -62,10 +64,10 @@ impl Hub {
     }
 
     /// Makes a session known. Must come before the router is told of it, so that no delivery is missed.
-    pub(super) fn register(self: &Arc<Self>, opening: OpenSessionRequest) -> Registration {
+    pub(super) fn register(self: &Arc<Self>, opening: OpenSessionRequest, since_ms: u64) -> Registration {
         let outbox = Outbox::new(self.outbox_bytes_max);
         let key: UserKey = key_of(&opening.app, &opening.user).into();
-        let handle = Arc::new(SessionHandle { opening, outbox, ended: AtomicBool::new(false) });
+        let handle = Arc::new(SessionHandle { opening, since_ms, outbox, ended: AtomicBool::new(false) });
         self.part(&key).write().entry(key.clone()).or_default().add(Arc::clone(&handle));
         Registration { hub: Arc::clone(self), key, handle }
     }
@@ -248,7 +250,7 @@ mod tests {
 
     fn register(hub: &Arc<Hub>, user: &str, device: &str, session: u64) -> Registration {
         let (app, user, device) = (Bytes::copy_from_slice(&APP), user.into(), device.into());
-        hub.register(OpenSessionRequest { app, user, device, session, ..OpenSessionRequest::default() })
+        hub.register(OpenSessionRequest { app, user, device, session, ..OpenSessionRequest::default() }, 0)
     }
 
     fn delivery(user: &str) -> GatewayEvent {
@@ -284,12 +286,15 @@ mod tests {
         let hub = Arc::new(Hub::new(1000));
         let sessions = [("alice", "a"), ("alice", "b"), ("bob", "a")];
         let sessions = sessions.map(|(user, device)| register(&hub, user, device, 1));
-        let elsewhere = hub.register(OpenSessionRequest {
-            app: Bytes::copy_from_slice(&[2; 16]),
-            user: "alice".into(),
-            device: "a".into(),
-            ..OpenSessionRequest::default()
-        });
+        let elsewhere = hub.register(
+            OpenSessionRequest {
+                app: Bytes::copy_from_slice(&[2; 16]),
+                user: "alice".into(),
+                device: "a".into(),
+                ..OpenSessionRequest::default()
+            },
+            0,
+        );
         hub.deliver(vec![delivery("alice"), delivery("alice"), delivery("nobody")]);
         assert_eq!(sessions.each_ref().map(waiting), [2, 2, 0]);
         assert_eq!(waiting(&elsewhere), 0);

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use bulkhead_api::RouterApi;
+use bulkhead_api::{AuthApi, RouterApi};
 use bulkhead_msync::proto::StatisticsBody;
+use bulkhead_proto::auth::{UpdateUserRequest, update_user_request::Change};
 use bulkhead_proto::router::{DisconnectRequest, KickReason, UserRequest};
 use prost::Message as _;
 
@@ -58,6 +59,25 @@ async fn a_socket_outlives_its_router_and_gets_what_came_meanwhile() {
     assert_eq!(bob.pull_all("alice").await, ["meanwhile"]);
     alice.text(2, "bob", "after").await;
     assert_eq!(text_of(&bob.next_sync().await.metas[0]), "after", "messages are pushed again");
+}
+
+#[tokio::test]
+async fn a_user_who_was_deactivated_while_there_was_no_router_does_not_stay() {
+    let region = Region::start().await;
+    let mut alice = region.client("alice", "webim_a").await;
+    let mut bob = region.client("bob", "webim_b").await;
+    region.router.refuse(true);
+    region.router.lose_gateway().await;
+    let change = UpdateUserRequest {
+        app: region.app.clone(),
+        user: "alice".into(),
+        change: Some(Change::Activated(false)),
+    };
+    region.auth.update_user(change).await.unwrap();
+    region.router.refuse(false);
+    let kick = alice.next_sync().await;
+    assert_eq!(StatisticsBody::decode(kick.metas[0].payload.clone().unwrap()).unwrap().operation, Some(4));
+    bob.round_trip().await;
 }
 
 #[tokio::test]
