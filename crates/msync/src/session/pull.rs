@@ -30,6 +30,7 @@ impl Session {
         let queue = live.queues.with_kind_of(pull.queue);
         // Pages and live messages must not mix: a queue that is pulled is behind until its end.
         live.turn_behind(&queue, 0);
+        let mut key = pull.key;
         if let Some(Entry { state: State::Behind(behind), proven, .. }) = live.queues.get(&queue) {
             *proven = (*proven).max(pull.key);
             let awaits_key = now_ms < behind.page_sent_ms.saturating_add(ECHO_MS);
@@ -39,9 +40,11 @@ impl Session {
             behind.pulling = true;
             behind.page_sent_ms = 0;
             behind.missed = 0;
+            // A pong may have proven more, and its confirmation may still be on its way to the router.
+            key = *proven;
         }
         self.in_flight += 1;
-        out.push(Command::Pull { queue, key: pull.key });
+        out.push(Command::Pull { queue, key });
     }
 
     /// The outcome of [`Command::Pull`].

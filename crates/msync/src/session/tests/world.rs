@@ -6,6 +6,7 @@ enum Step {
     Pull { keyed: bool },
     Page { late: bool },
     Pong,
+    Confirm,
     Unread,
     Overflow,
 }
@@ -20,7 +21,8 @@ proptest! {
     }
 
     /// Whatever the order of messages, pulls, pongs and losses: a client that pulls when it is told to has every message of
-    /// the log in the end, and sees ids rise strictly apart from what it has seen before.
+    /// the log in the end, and sees ids rise strictly apart from what it has seen before. What it has proven to have is not
+    /// pulled again, however long the proof takes to the router: it remembers only the last hundred (msync.md §3).
     #[test]
     fn nothing_is_lost_whatever_happens_on_the_way(steps in prop::collection::vec(
         prop_oneof![
@@ -28,6 +30,7 @@ proptest! {
             2 => any::<bool>().prop_map(|keyed| Step::Pull { keyed }),
             3 => any::<bool>().prop_map(|late| Step::Page { late }),
             2 => Just(Step::Pong),
+            1 => Just(Step::Confirm),
             1 => Just(Step::Unread),
             1 => Just(Step::Overflow),
         ],
@@ -47,7 +50,10 @@ struct World {
     unread: bool,
     recount: bool,
     confirm: Option<u64>,
-    ping: Option<Vec<u8>>,
+    /// The ping that is under way, and the newest id that was sent before it.
+    ping: Option<(Vec<u8>, u64)>,
+    /// The newest id that the client has proven to have.
+    proven: u64,
     got: Vec<u64>,
     wants_pull: Option<u64>,
 }
@@ -63,6 +69,7 @@ impl World {
             recount: false,
             confirm: None,
             ping: None,
+            proven: 0,
             got: Vec::new(),
             wants_pull: None,
         }
@@ -71,21 +78,23 @@ impl World {
     fn play(mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
         for step in steps {
             self.step(step);
-            self.absorb();
+            self.absorb()?;
         }
         // Let everything that is under way arrive; then a keep-alive finds what is left.
         for _ in 0..6 {
             for _ in 0..20 {
-                for step in [Step::Pong, Step::Page { late: false }, Step::Pull { keyed: true }] {
+                for step in
+                    [Step::Pong, Step::Confirm, Step::Page { late: false }, Step::Pull { keyed: true }]
+                {
                     self.step(step);
-                    self.absorb();
+                    self.absorb()?;
                 }
             }
             self.play.now_ms += 10_000;
             self.play.frame(unread());
-            self.absorb();
+            self.absorb()?;
             self.step(Step::Unread);
-            self.absorb();
+            self.absorb()?;
         }
         prop_assert!(!self.play.session.is_closed());
         let mut seen = self.got.clone();
@@ -134,9 +143,12 @@ impl World {
                 }
             }
             Step::Pong => {
-                if let Some(ping) = self.ping.take() {
+                if let Some((ping, sent_before)) = self.ping.take() {
+                    self.proven = self.proven.max(sent_before);
                     play.session.pong(&ping, play.now_ms, &mut play.out);
                 }
+            }
+            Step::Confirm => {
                 if let Some(id) = self.confirm.take() {
                     self.cursor = self.cursor.max(id);
                     play.session.confirmed(&mut play.out);
@@ -164,7 +176,7 @@ impl World {
     }
 
     /// Does as client and router what the session asks for.
-    fn absorb(&mut self) {
+    fn absorb(&mut self) -> Result<(), TestCaseError> {
         for did in self.play.did() {
             match did {
                 Did::Pushed(ids) => self.got.extend(ids),
@@ -174,12 +186,13 @@ impl World {
                 }
                 Did::Noticed(_) => self.wants_pull = self.wants_pull.or(Some(0)),
                 Did::Unread(queues) if !queues.is_empty() => self.wants_pull = self.wants_pull.or(Some(0)),
-                Did::Ping(ping) => self.ping = Some(ping),
+                Did::Ping(ping) => self.ping = Some((ping, self.got.iter().copied().max().unwrap_or(0))),
                 Did::Confirm(positions) => self.confirm = Some(positions[0].1),
                 Did::AskUnread => self.unread = true,
                 Did::Recount => self.recount = true,
                 Did::Pull(_, key) => {
                     self.cursor = self.cursor.max(key);
+                    prop_assert!(self.cursor >= self.proven, "the page repeats what is proven");
                     let rest: Vec<u64> = self.log.iter().copied().filter(|id| *id > self.cursor).collect();
                     let page: Vec<u64> = rest.iter().copied().take(3).collect();
                     let next_key = page.last().copied().unwrap_or(0);
@@ -188,5 +201,6 @@ impl World {
                 _ => {}
             }
         }
+        Ok(())
     }
 }
