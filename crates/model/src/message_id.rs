@@ -13,7 +13,7 @@ const COUNTER_BITS: u32 = 12;
 ///
 /// 41 bits of milliseconds since [`MESSAGE_EPOCH_MS`], 10 bits of slot, 12 bits of counter. Ids of one channel rise
 /// strictly because one router owns its slot at a time and every id it gives is above its last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(pub u64);
 
 impl MessageId {

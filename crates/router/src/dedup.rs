@@ -5,12 +5,13 @@
 //! for certain, and only one below asks the store.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bulkhead_model::{Error, ErrorKind, MessageId, Result};
-use bulkhead_proto::records;
+use bulkhead_proto::records::Sent;
 use bulkhead_proto::router::Published;
 use bulkhead_store::{Row, Scan, tables};
 use bytes::Bytes;
@@ -80,19 +81,22 @@ pub(crate) struct Window {
     known: BTreeMap<ClientId, Known>,
     /// The highest client id that is not kept any more; `None` while none has left.
     left_max: Option<ClientId>,
-    /// Ids of messages that a log has although no row remembers their client ids: their write was cut off.
-    cut_off: BTreeMap<ClientId, u64>,
 }
 
 enum Known {
-    Done { id: u64, notify: Bytes },
+    Done {
+        id: u64,
+        notify: Bytes,
+    },
     InFlight(Vec<Answer>),
+    /// From the store. The write that brought it may have been cut off.
+    Stored(Sent),
 }
 
 /// What became of a claim.
 pub(crate) enum Claim {
-    /// The message is new; [`Window::settle`] must follow.
-    Mine(Answer),
+    /// The message is new, or the store has this of it; [`Window::settle`] must follow.
+    Mine(Answer, Option<Sent>),
     /// Answered, or to be answered with the first sending.
     Taken,
 }
@@ -131,20 +135,6 @@ impl Window {
         }
     }
 
-    /// Takes in messages of the sender that a log has. Those that are remembered, or left the window, were written whole.
-    pub(crate) fn note_cut_off(&mut self, messages: Vec<(ClientId, u64)>) {
-        for (client_id, id) in messages {
-            if !self.known.contains_key(&client_id) && !self.asks_store(client_id) {
-                self.cut_off.insert(client_id, id);
-            }
-        }
-    }
-
-    /// The id that a message has already in the log, from a write that was cut off.
-    pub(crate) fn cut_off_id(&self, client_id: ClientId) -> Option<u64> {
-        self.cut_off.get(&client_id).copied()
-    }
-
     /// Whether only the store can tell if this client id was used.
     pub(crate) fn asks_store(&self, client_id: ClientId) -> bool {
         Some(client_id) <= self.left_max && !self.known.contains_key(&client_id)
@@ -152,23 +142,31 @@ impl Window {
 
     /// Takes in one row that the store had.
     pub(crate) fn remember(&mut self, client_id: ClientId, row: &Bytes) {
-        if let Ok(sent) = records::Sent::decode(row.clone()) {
-            self.known.entry(client_id).or_insert(Known::Done { id: sent.id, notify: sent.notify });
+        if let Ok(sent) = Sent::decode(row.clone()) {
+            self.known.entry(client_id).or_insert(Known::Stored(sent));
         }
     }
 
     /// Claims a client id for a message that is about to be sent.
     pub(crate) fn claim(&mut self, client_id: ClientId, answer: Answer) -> Claim {
-        match self.known.get_mut(&client_id) {
-            None => {
-                self.known.insert(client_id, Known::InFlight(Vec::new()));
-                return Claim::Mine(answer);
+        let known = match self.known.entry(client_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                free.insert(Known::InFlight(Vec::new()));
+                return Claim::Mine(answer, None);
             }
-            Some(Known::Done { id, notify }) => {
+        };
+        match known {
+            Known::Stored(sent) => {
+                let sent = std::mem::take(sent);
+                *known = Known::InFlight(Vec::new());
+                return Claim::Mine(answer, Some(sent));
+            }
+            Known::Done { id, notify } => {
                 let _ = answer.send(Ok(again(*id, notify.clone())));
             }
-            Some(Known::InFlight(waiting)) if waiting.len() < WAITING_MAX => waiting.push(answer),
-            Some(Known::InFlight(_)) => {
+            Known::InFlight(waiting) if waiting.len() < WAITING_MAX => waiting.push(answer),
+            Known::InFlight(_) => {
                 let _ = answer.send(Err(ErrorKind::RateLimited.into()));
             }
         }
@@ -181,7 +179,6 @@ impl Window {
         let claimed = self.known.remove(&client_id);
         if let Ok(published) = outcome {
             self.known.insert(client_id, Known::Done { id: published.id, notify: published.notify.clone() });
-            self.cut_off.remove(&client_id);
             self.shrink();
         }
         let Some(Known::InFlight(waiting)) = claimed else { return };
@@ -196,13 +193,12 @@ impl Window {
     /// Reads the store again before the next claim: a write failed, and its rows may be there all the same.
     pub(crate) fn doubt(&mut self) {
         self.loaded = false;
-        self.cut_off.clear();
     }
 
     fn shrink(&mut self) {
         while self.known.len() > KEPT_MAX {
             match self.known.first_entry() {
-                Some(lowest) if matches!(lowest.get(), Known::Done { .. }) => {
+                Some(lowest) if !matches!(lowest.get(), Known::InFlight(_)) => {
                     self.left_max = self.left_max.max(Some(*lowest.key()));
                     lowest.remove();
                 }
@@ -213,7 +209,7 @@ impl Window {
 }
 
 /// The answer to a resend. The instant is the one in the id.
-fn again(id: u64, notify: Bytes) -> Published {
+pub(crate) fn again(id: u64, notify: Bytes) -> Published {
     Published { id, timestamp_ms: MessageId(id).unix_ms(), duplicate: true, notify, ..Published::default() }
 }
 
@@ -234,7 +230,7 @@ mod tests {
 
     fn claim(window: &mut Window, number: u64) -> (bool, PendingPublish) {
         let (answer, pending) = PendingPublish::new();
-        (matches!(window.claim(chat(number), answer), Claim::Mine(_)), pending)
+        (matches!(window.claim(chat(number), answer), Claim::Mine(..)), pending)
     }
 
     #[tokio::test]
@@ -267,7 +263,7 @@ mod tests {
         claim(&mut window, 7);
         window.settle(chat(7), &published(99));
         let (answer, _pending) = PendingPublish::new();
-        assert!(matches!(window.claim(ClientId::new(7, MessageKind::Recall), answer), Claim::Mine(_)));
+        assert!(matches!(window.claim(ClientId::new(7, MessageKind::Recall), answer), Claim::Mine(..)));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bulkhead_model::{AppUuid, Error, Result};
-use bulkhead_proto::records::{Conversation, Message, MessageKind};
-use bulkhead_store::{RowKey, Scan, Scope, tables};
+use bulkhead_proto::records::{Conversation, Message};
+use bulkhead_store::RowKey;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -17,13 +17,9 @@ use crate::conversation::Place;
 use crate::core::Core;
 use crate::dedup::{SharedWindow, load_scan};
 use crate::directory::{AppFacts, UserKey};
-use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey, id_of, message_row};
+use crate::keys::{ClientId, CursorKey, SenderKey, StandingKey, message_row};
 use crate::lane::{Lane, decode, place_of};
-use crate::publish::Job;
 use crate::work::{Claimed, Task, Work};
-
-/// Newest messages of a log that are looked through for one that was written in part.
-const CUT_OFF_MAX: usize = 64;
 
 /// Calls that run at once for one batch.
 const CALLS_AT_ONCE: usize = 64;
@@ -38,15 +34,15 @@ pub(crate) struct Facts {
     pub(crate) missing: HashMap<UserKey, Error>,
     pub(crate) standings: HashMap<StandingKey, Conversation>,
     pub(crate) places: HashMap<CursorKey, Place>,
-    /// Messages that others mean to change.
+    /// Messages that others mean to change, or may be resends of.
     pub(crate) targets: HashMap<TargetKey, Option<Message>>,
     /// Groups and rooms, also those that are not there.
     pub(crate) channels: HashMap<ChannelRef, Draft>,
 }
 
 /// The windows of the senders, one for each piece of work that has one; each knows what it must know about the job's
-/// client id. What is in the log already without its sender knowing is marked so.
-pub(crate) async fn windows(core: &Core, works: &mut [Work]) -> Result<Vec<Option<SharedWindow>>> {
+/// client id.
+pub(crate) async fn windows(core: &Core, works: &[Work]) -> Result<Vec<Option<SharedWindow>>> {
     let windows: Vec<_> =
         works.iter().map(|work| work.sender().map(|(_, sender)| core.dedup.window(sender))).collect();
     let mut cold: HashMap<SenderKey, SharedWindow> = HashMap::new();
@@ -60,26 +56,6 @@ pub(crate) async fn windows(core: &Core, works: &mut [Work]) -> Result<Vec<Optio
     let loads: Vec<_> =
         cold.iter().map(|(sender, window)| load_window(core, sender.clone(), window.clone())).collect();
     stream::iter(loads).buffer_unordered(CALLS_AT_ONCE).try_collect::<()>().await?;
-    let mut logs: HashMap<(&SenderKey, &Bytes), &Job> = HashMap::new();
-    for (job, sender) in works.iter().filter_map(Work::sender) {
-        if cold.contains_key(sender) {
-            logs.insert((sender, &job.channel_key), job);
-        }
-    }
-    let lookups: Vec<_> = logs.into_iter().map(|((sender, _), job)| cut_off(core, sender, job)).collect();
-    let found: Vec<_> = stream::iter(lookups).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
-    for (sender, messages) in found {
-        if let Some(window) = cold.get(&sender) {
-            window.lock().note_cut_off(messages);
-        }
-    }
-    for (work, window) in works.iter_mut().zip(&windows) {
-        if let (Work::Message(job), Some(window)) = (work, window)
-            && job.request.target_id == 0
-        {
-            job.cut_off_id = window.lock().cut_off_id(job.client_id());
-        }
-    }
 
     let mut asked: Vec<(&SharedWindow, ClientId)> = Vec::new();
     let mut keys = Vec::new();
@@ -104,32 +80,6 @@ async fn load_window(core: &Core, sender: SenderKey, window: SharedWindow) -> Re
     let rows = core.scan(load_scan(&sender)).await?;
     window.lock().load(&rows);
     Ok(())
-}
-
-/// A write that was cut off, here or at the router that had the slot before, may have left messages in the log of a job's
-/// channel without the rows that remember their client ids. What the sender has among the newest of that log.
-async fn cut_off(core: &Core, sender: &SenderKey, job: &Job) -> Result<(SenderKey, Vec<(ClientId, u64)>)> {
-    let newest = Scan {
-        table: &tables::MESSAGES,
-        scope: Scope::App(job.app),
-        partition: job.channel_key.clone(),
-        from: Bytes::new(),
-        to: Bytes::new(),
-        descending: true,
-        limit: CUT_OFF_MAX,
-    };
-    let mut found = Vec::new();
-    for row in core.scan(newest).await? {
-        let message: Message = decode(Some(row.value))?;
-        if message.client_id != 0
-            && message.from_user == job.request.from_user
-            && message.from_device == job.request.from_device
-            && let Ok(kind) = MessageKind::try_from(message.kind)
-        {
-            found.push((ClientId::new(message.client_id, kind), id_of(&row.clustering)));
-        }
-    }
-    Ok((sender.clone(), found))
 }
 
 /// Everything else.
@@ -210,8 +160,9 @@ async fn rows(core: &Core, lane: &Lane, tasks: &[Task]) -> Result<Rows> {
                     None => drop(cold_places.insert(key.clone())),
                 }
             }
-            if job.needs_target() {
-                cold_targets.insert((job.app, job.channel_key.clone(), job.request.target_id));
+            let target = job.needs_target().then_some(job.request.target_id);
+            for id in [target, job.stored_id()].into_iter().flatten() {
+                cold_targets.insert((job.app, job.channel_key.clone(), id));
             }
         }
     });

@@ -1,24 +1,34 @@
 //! One batch becomes rows: ids are given, conversations move on, and everything that must be durable together is put into
 //! one list of mutations. The batch works on copies; [`Batch::finish`] tells the lane what is durable.
+//!
+//! An engine that keeps partitions apart writes messages and the memory of their client ids before it moves conversations
+//! on, and a write that failed may land in part, or late. A message is *in the log* when a conversation has come as far as
+//! its id. A resend of one that is not goes on under the id that it was given, unless others have come after it: the next
+//! message of a channel sweeps what failed writes left, or have yet to leave, beyond the end of the log, in the partition
+//! and the write that bring it, so that it never comes to light; see `docs/adr/0009-slots-by-leases.md`.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
-use bulkhead_model::{AppUuid, MessageId, Result};
+use bulkhead_model::{AppUuid, ErrorKind, MessageId, Result};
 use bulkhead_proto::records::{Conversation, Message, MessageKind, Sent};
 use bulkhead_proto::router::Published;
-use bulkhead_store::Mutation;
+use bulkhead_store::{Mutation, Scope, tables};
 use bytes::Bytes;
 
 use crate::channels::change::{self, ChangeJob, Ids};
 use crate::channels::draft::Draft;
 use crate::channels::effect::Effect;
-use crate::conversation::{Mark, Place};
+use crate::conversation::{self, Mark};
+use crate::dedup::again;
 use crate::directory::AppFacts;
-use crate::keys::{CursorKey, StandingKey, message_row};
+use crate::keys::{CursorKey, StandingKey, id_bytes, message_row};
 use crate::lane::{State, put};
 use crate::load::Facts;
 use crate::meta::{self, Address, MetaParts, Namespace};
 use crate::publish::Job;
+use crate::sequence::SlotIds;
 use crate::{edit, judge, recall};
 
 /// A message that has its place in the channel.
@@ -34,6 +44,19 @@ pub(crate) struct Entry {
     pub(crate) transient: bool,
     /// Of a group or room: only these members get it; empty for all.
     pub(crate) only_users: Vec<String>,
+    /// Its sender was not told of it before, but it was in the log.
+    pub(crate) duplicate: bool,
+}
+
+/// The place of a message in its channel.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are new, and a box would be an allocation for each"
+)]
+pub(crate) enum Place {
+    New(Entry),
+    /// It was in the log and there is nothing left to do.
+    Known(Published),
 }
 
 impl Entry {
@@ -42,7 +65,7 @@ impl Entry {
             id: self.id,
             timestamp_ms: self.timestamp_ms,
             previous_id: self.sender_previous_id,
-            duplicate: false,
+            duplicate: self.duplicate,
             notify: self.notify.clone(),
             transient: self.transient,
         }
@@ -65,31 +88,54 @@ pub(crate) struct Batch {
     now_ms: u64,
     mutations: Vec<Mutation>,
     touched: HashMap<StandingKey, Vec<Mark>>,
-    moved: HashMap<CursorKey, Place>,
+    moved: HashMap<CursorKey, conversation::Place>,
     /// What members have taken of channels of many by sending; written behind.
     taken: HashMap<StandingKey, Mark>,
+    /// Ids whose rows are swept, by channel.
+    swept: Vec<(AppUuid, Bytes, RangeInclusive<u64>)>,
+}
+
+/// What the facts tell of a message that may be a resend.
+enum Found {
+    Nothing,
+    InLog(Place),
+    /// It has an id; its rows may be there, or some of them.
+    Unfinished(MessageId),
 }
 
 impl Batch {
     pub(crate) fn new(facts: Facts, now_ms: u64, messages: usize) -> Self {
         let mutations = Vec::with_capacity(messages * 3);
         let touched = HashMap::with_capacity(messages);
-        Self { facts, now_ms, mutations, touched, moved: HashMap::new(), taken: HashMap::new() }
+        Self {
+            facts,
+            now_ms,
+            mutations,
+            touched,
+            moved: HashMap::new(),
+            taken: HashMap::new(),
+            swept: Vec::new(),
+        }
     }
 
-    /// Judges a message and gives it its place. `last_id` is the last id of its slot; it moves even if the batch fails.
-    pub(crate) fn add(&mut self, job: &Job, last_id: &mut MessageId) -> Result<Entry> {
+    /// Judges a message and gives it its place. The ids of its slot move even if the batch fails.
+    pub(crate) fn add(&mut self, job: &Job, ids: &mut SlotIds) -> Result<Place> {
+        match self.find_resend(job)? {
+            Found::InLog(place) => Ok(place),
+            Found::Unfinished(id) => self.append(job, ids, Some(id)).map(Place::New),
+            Found::Nothing => self.append(job, ids, None).map(Place::New),
+        }
+    }
+
+    /// `unfinished` is the id of an earlier attempt that did not get into the log.
+    fn append(&mut self, job: &Job, ids: &mut SlotIds, unfinished: Option<MessageId>) -> Result<Entry> {
         let app = self.app(job.app)?;
         judge::may_send(job, &self.facts)?;
         let change = self.change(job, &app)?;
         let only_users = self.only_users(job)?;
-        let id = match self.cut_off_id(job) {
-            Some(id) => id,
-            None => {
-                *last_id = last_id.next(self.now_ms, job.slot);
-                *last_id
-            }
-        };
+        let log_end = self.log_end(job);
+        let doubtful = ids.doubtful_from(log_end);
+        let id = unfinished.unwrap_or_else(|| ids.give(self.now_ms, job.slot));
         let payload =
             change.as_ref().and_then(|change| change.payload.as_ref()).unwrap_or(&job.request.payload);
         let meta = meta::encode(&MetaParts {
@@ -118,9 +164,20 @@ impl Batch {
             notify: change.as_ref().map(|change| change.notify.clone()).unwrap_or_default(),
             transient: job.request.online_only,
             only_users,
+            duplicate: false,
         };
         if entry.transient {
             return Ok(entry);
+        }
+        if let Some(doubtful) = doubtful.filter(|doubtful| *doubtful > log_end) {
+            self.swept.push((job.app, job.channel_key.clone(), log_end + 1..=doubtful));
+            self.mutations.push(Mutation::DeleteRange {
+                table: &tables::MESSAGES,
+                scope: Scope::App(job.app),
+                partition: job.channel_key.clone(),
+                from: id_bytes(log_end + 1),
+                to: id_bytes(doubtful + 1),
+            });
         }
         if let Some(change) = change {
             let target_id = job.request.target_id;
@@ -140,6 +197,11 @@ impl Batch {
             self.advance(&job.sender_standing, entry.id, job.is_chat() && job.is_to_self());
             self.sender_has(job, &entry);
         }
+        if doubtful.is_some() && job.many.is_none() {
+            // One of the two views may have missed what the other one has.
+            entry.sender_previous_id = entry.sender_previous_id.max(log_end);
+            entry.receiver_previous_id = entry.receiver_previous_id.max(log_end);
+        }
         Ok(entry)
     }
 
@@ -147,7 +209,7 @@ impl Batch {
     pub(crate) fn change_channel(&mut self, job: &ChangeJob, last_id: &mut MessageId) -> Result<Effect> {
         let app = self.app(job.key.app())?;
         let Some(draft) = self.facts.channels.get_mut(&job.key) else {
-            return Err(bulkhead_model::ErrorKind::Internal.into());
+            return Err(ErrorKind::Internal.into());
         };
         let mut steps = Vec::new();
         let mut ids = Ids::new(last_id, self.now_ms, job.slot);
@@ -197,20 +259,69 @@ impl Batch {
         }
     }
 
-    /// The id that a message has in the log already; with it the message is completed instead of being there twice. Not when
-    /// others have come after it: then it would be out of order.
-    fn cut_off_id(&self, job: &Job) -> Option<MessageId> {
-        let id = job.cut_off_id?;
+    /// How far the log of a message's channel has come.
+    fn log_end(&self, job: &Job) -> u64 {
+        if let Some(draft) = self.draft(job) {
+            return draft.head().last_id;
+        }
         let views = [Some(&job.sender_standing), job.receiver_standing.as_ref()];
-        let in_views = views.into_iter().flatten().map(|view| self.standing(view).last_id).max();
-        let last_id = self.draft(job).map_or(in_views, |draft| Some(draft.head().last_id));
-        last_id.is_none_or(|last_id| id >= last_id).then_some(MessageId(id))
+        views.into_iter().flatten().map(|view| self.standing(view).last_id).max().unwrap_or(0)
+    }
+
+    fn find_resend(&mut self, job: &Job) -> Result<Found> {
+        let Some(sent) = &job.stored else { return Ok(Found::Nothing) };
+        let known = Found::InLog(Place::Known(again(sent.id, sent.notify.clone())));
+        let Some(id) = job.stored_id() else { return Ok(known) };
+        let is_swept = |(app, channel_key, ids): &(AppUuid, Bytes, RangeInclusive<u64>)| {
+            *app == job.app && *channel_key == job.channel_key && ids.contains(&id)
+        };
+        if self.swept.iter().any(is_swept) {
+            // Gone for good only if this very batch gets through.
+            return Err(ErrorKind::Unavailable.into());
+        }
+        let message =
+            self.facts.targets.get(&(job.app, job.channel_key.clone(), id)).and_then(Option::as_ref);
+        Ok(match (id.cmp(&self.log_end(job)), message) {
+            (Ordering::Greater, _) => Found::Unfinished(MessageId(id)),
+            // Swept when others came after it.
+            (Ordering::Less | Ordering::Equal, None) => Found::Nothing,
+            (Ordering::Less, Some(_)) => known,
+            (Ordering::Equal, Some(message)) => {
+                // Perhaps nobody was told of it. Whoever has seen it passes over it, the others come for it.
+                let entry = Entry {
+                    id,
+                    timestamp_ms: MessageId(id).unix_ms(),
+                    sender_previous_id: id - 1,
+                    receiver_previous_id: id - 1,
+                    meta: message.meta.clone(),
+                    notify: sent.notify.clone(),
+                    transient: false,
+                    only_users: message.only_users.clone(),
+                    duplicate: true,
+                };
+                if job.many.is_none() {
+                    self.complete_views(job, id);
+                }
+                Found::InLog(Place::New(entry))
+            }
+        })
+    }
+
+    /// Moves the one of the two views on that the write of a message did not get to.
+    fn complete_views(&mut self, job: &Job, id: u64) {
+        let receiver = job.receiver_standing.as_ref().filter(|_| !job.is_to_self());
+        let sender = Some(&job.sender_standing).filter(|_| !job.is_hidden_from_sender());
+        for (view, counts) in [(receiver, job.is_chat()), (sender, job.is_chat() && job.is_to_self())] {
+            if let Some(view) = view.filter(|view| self.standing(view).last_id < id) {
+                self.advance(view, id, counts);
+            }
+        }
     }
 
     fn app(&self, app: AppUuid) -> Result<std::sync::Arc<AppFacts>> {
         match self.facts.apps.get(&app) {
             Some(found) => found.clone(),
-            None => Err(bulkhead_model::ErrorKind::AppNotFound.into()),
+            None => Err(ErrorKind::AppNotFound.into()),
         }
     }
 
@@ -242,7 +353,7 @@ impl Batch {
             MessageKind::ReadAck | MessageKind::DeliverAck => {
                 let key = (job.app, job.channel_key.clone(), job.request.target_id);
                 let target = self.facts.targets.get(&key).and_then(Option::as_ref);
-                vec![target.ok_or(bulkhead_model::ErrorKind::MessageNotFound)?.from_user.clone()]
+                vec![target.ok_or(ErrorKind::MessageNotFound)?.from_user.clone()]
             }
             MessageKind::ChannelAck => vec![job.request.from_user.clone()],
             _ => job.request.only_users.clone(),

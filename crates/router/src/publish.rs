@@ -3,8 +3,8 @@
 
 use bulkhead_api::{PendingPublish, path};
 use bulkhead_model::limits::{MESSAGE_BYTES_MAX, SEND_TARGETS_MAX};
-use bulkhead_model::{AppUuid, Channel, ErrorKind, Result, slot_of, username_is_legal};
-use bulkhead_proto::records::{ContentKind, MessageKind};
+use bulkhead_model::{AppUuid, Channel, ErrorKind, MessageId, Result, slot_of, username_is_legal};
+use bulkhead_proto::records::{ContentKind, MessageKind, Sent};
 use bulkhead_proto::router::{PublishRequest, Queue, QueueKind};
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -46,8 +46,8 @@ pub(crate) struct Job {
     pub(crate) sender_cursor: Option<CursorKey>,
     /// Whose client ids the client id belongs to; `None` when there is nothing to de-duplicate.
     pub(crate) sender: Option<SenderKey>,
-    /// The id under which the log has it already, from a write that was cut off.
-    pub(crate) cut_off_id: Option<u64>,
+    /// What the store remembers under its client id.
+    pub(crate) stored: Option<Sent>,
     pub(crate) answer: Answer,
     /// From the queue to the answer; disabled for a message that is not traced.
     pub(crate) span: Span,
@@ -67,6 +67,13 @@ impl Job {
             MessageKind::ReadAck | MessageKind::DeliverAck => self.many.is_some(),
             _ => false,
         }
+    }
+
+    /// The message of this channel that the store remembers under its client id. A client id that was used in another
+    /// channel is answered with what is remembered.
+    pub(crate) fn stored_id(&self) -> Option<u64> {
+        let stored = self.stored.as_ref()?;
+        (MessageId(stored.id).slot() == self.slot).then_some(stored.id)
     }
 
     /// What a resend of it would repeat.
@@ -200,7 +207,7 @@ fn prepare(core: &Core, mut request: PublishRequest, answer: Answer) -> Result<J
         channel_key,
         many,
         slot,
-        cut_off_id: None,
+        stored: None,
         answer,
         span: path::sequence(),
     })

@@ -8,12 +8,44 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bulkhead_model::{Clock, ErrorKind, Result};
+use bulkhead_model::{Clock, ErrorKind, MessageId, Result};
 
 use crate::slots::Member;
 
 /// How far ahead of the ids the ceiling is moved. A crash puts the ids of its successor at most this far into the future.
 const LEAD_MS: u64 = 4000;
+
+/// The ids of one slot.
+#[derive(Clone, Default)]
+pub(crate) struct SlotIds {
+    /// The last one that was given.
+    pub(crate) last: MessageId,
+    /// A message up to this one whose write was not acknowledged may be in the store in part, or come there late.
+    doubtful: MessageId,
+}
+
+impl SlotIds {
+    /// Earlier owners of the slot gave no id above `floor`.
+    pub(crate) fn begin_at(&mut self, floor: MessageId) {
+        self.last = self.last.max(floor);
+        self.doubtful = self.doubtful.max(floor);
+    }
+
+    pub(crate) fn give(&mut self, now_ms: u64, slot: u16) -> MessageId {
+        self.last = self.last.next(now_ms, slot);
+        self.last
+    }
+
+    /// A write failed, and may land all the same.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = self.last;
+    }
+
+    /// Up to which id a log may have rows of unfinished writes, if its end at `log_end` may be one of them or before them.
+    pub(crate) fn doubtful_from(&self, log_end: u64) -> Option<u64> {
+        (self.doubtful.0 >= log_end).then_some(self.doubtful.0)
+    }
+}
 
 /// Gives the instants that ids are made of.
 pub(crate) struct Sequencer {

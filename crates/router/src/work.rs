@@ -105,6 +105,13 @@ pub(crate) enum Written {
 }
 
 impl Written {
+    pub(crate) fn slot(&self) -> u16 {
+        match self {
+            Written::Message(claimed, _) => claimed.job.slot,
+            Written::Change(job, _) => job.slot,
+        }
+    }
+
     /// The highest id that was given for it.
     pub(crate) fn id(&self) -> u64 {
         match self {
@@ -140,7 +147,8 @@ impl Claimed {
     /// Answers the message and the resends that wait for it.
     pub(crate) fn settle(self, outcome: Result<Published>, in_doubt: bool) {
         if let Some(mut claim) = self.claim {
-            claim.settle(&outcome, in_doubt);
+            // What the store had is known no more after a refusal.
+            claim.settle(&outcome, in_doubt || (outcome.is_err() && self.job.stored.is_some()));
         }
         let _ = self.answer.send(outcome);
     }

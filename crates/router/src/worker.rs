@@ -19,8 +19,8 @@ use crate::dedup::Claim;
 use crate::fanout::{self, Fanout};
 use crate::lane::{Lane, Release, State};
 use crate::load;
-use crate::log::Batch;
-use crate::sequence::timely;
+use crate::log::{Batch, Place};
+use crate::sequence::{SlotIds, timely};
 use crate::slots::Ranges;
 use crate::work::{Claimed, Task, Work, Written};
 
@@ -32,7 +32,7 @@ pub(crate) struct Worker {
     pub(crate) lane: Arc<Lane>,
     pub(crate) queue: mpsc::Receiver<Work>,
     pub(crate) stop: CancellationToken,
-    last_ids: Vec<MessageId>,
+    slots: Vec<SlotIds>,
     /// Ranges that were let go of once: a message of one that is not owned is for its next owner.
     let_go: Ranges,
     flush_every: Duration,
@@ -49,14 +49,14 @@ impl Worker {
         stop: CancellationToken,
     ) -> Self {
         let flush_every = Duration::from_millis(core.settings.flush_interval_ms);
-        let last_ids = vec![MessageId(0); usize::from(SLOT_COUNT)];
+        let slots = vec![SlotIds::default(); usize::from(SLOT_COUNT)];
         let waiting = metrics::gauge!("bulkhead_router_waiting_messages");
         Self {
             core,
             lane,
             queue,
             stop,
-            last_ids,
+            slots,
             let_go: Ranges::default(),
             flush_every,
             flushed: Instant::now(),
@@ -154,6 +154,7 @@ impl Worker {
             metrics::counter!("bulkhead_router_panics_total").increment(1);
             jobs.clear();
             self.lane.with(|state| state.forget_all());
+            self.slots.iter_mut().for_each(SlotIds::doubt);
             self.lane.set_writing_since_ms(u64::MAX);
         }
     }
@@ -200,7 +201,8 @@ impl Worker {
                 continue;
             };
             let claim = window.lock().claim(job.client_id(), answer);
-            if let Claim::Mine(answer) = claim {
+            if let Claim::Mine(answer, stored) = claim {
+                job.stored = stored;
                 tasks.push(Task::Message(Claimed::new(job, answer, Some(window))));
             }
         }
@@ -220,14 +222,15 @@ impl Worker {
         let mut batch = Batch::new(facts, now_ms, tasks.len());
         let mut written = Vec::with_capacity(tasks.len());
         for task in tasks {
-            let last_id = &mut self.last_ids[usize::from(task.slot())];
-            *last_id = (*last_id).max(self.core.floor_of(task.slot()));
+            let ids = &mut self.slots[usize::from(task.slot())];
+            ids.begin_at(self.core.floor_of(task.slot()));
             match task {
-                Task::Message(claimed) => match batch.add(&claimed.job, last_id) {
-                    Ok(entry) => written.push(Written::Message(claimed, entry)),
+                Task::Message(claimed) => match batch.add(&claimed.job, ids) {
+                    Ok(Place::New(entry)) => written.push(Written::Message(claimed, entry)),
+                    Ok(Place::Known(published)) => claimed.settle(Ok(published), false),
                     Err(error) => claimed.settle(Err(error), false),
                 },
-                Task::Change(job) => match batch.change_channel(&job, last_id) {
+                Task::Change(job) => match batch.change_channel(&job, &mut ids.last) {
                     Ok(effect) => written.push(Written::Change(job, effect)),
                     Err(error) => drop(job.answer.send(Err(error))),
                 },
@@ -250,6 +253,7 @@ impl Worker {
             Ok(()) => self.complete(written).await,
             Err(error) => {
                 tracing::error!(messages = written.len(), %error, "a batch could not be written");
+                written.iter().for_each(|written| self.slots[usize::from(written.slot())].doubt());
                 written.into_iter().for_each(|written| written.fail(error.clone()));
             }
         }

@@ -1,8 +1,9 @@
 //! Plain writes.
 //!
 //! The mutations of one partition become one unlogged batch, which the database applies whole and shows whole; their
-//! order is that of their timestamps. Partitions are written at the same time, those of `messages` before the others: what a
-//! write that was cut off leaves behind names no message that is not there. The days of a channel are partitions of
+//! order is that of their timestamps. Partitions are written at the same time, but in two steps: those of `messages` and the
+//! memory of client ids first, then the others. So what tells how far a log has come is never ahead of it, whenever a write
+//! is cut off. The days of a channel are partitions of
 //! their own: they are written one after the other, the oldest first, so that a reader who sees a row has not missed
 //! an older one (reading goes from the newest to the oldest, see [`crate::walk`]).
 
@@ -41,7 +42,8 @@ struct PartitionWrite {
     bytes: usize,
 }
 
-/// Applies the mutations, unless `deadline_ms` has come when the database is about to get them.
+/// Applies the mutations, unless `deadline_ms` has come when the database is about to get them; what was not given to it
+/// until then is not given to it later.
 pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>, deadline_ms: Option<u64>) -> Result<()> {
     if mutations.len() > WRITE_MUTATIONS_MAX {
         return Err(ErrorKind::InvalidArgument.with("too many mutations in one write"));
@@ -51,15 +53,16 @@ pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>, deadline_ms
     let chains = chains_of(engine, mutations, &buckets)?;
     register(engine, &chains).await?;
 
-    if let Some(deadline_ms) = deadline_ms {
-        check_deadline(deadline_ms, engine.clock.now_ms())?;
-    }
     let longest = chains.iter().flatten().map(|partition| partition.changes.len()).max().unwrap_or(0);
     let first_us = engine.timestamps.reserve(longest);
-    let (messages, others): (Vec<_>, Vec<_>) = chains.into_iter().partition(|chain| {
-        chain.first().is_some_and(|partition| partition.place.table == tables::MESSAGES.name)
+    let (first, then): (Vec<_>, Vec<_>) = chains.into_iter().partition(|chain| {
+        let comes_first = [tables::MESSAGES.name, tables::DEDUP.name];
+        chain.first().is_some_and(|partition| comes_first.contains(&partition.place.table))
     });
-    for chains in [messages, others] {
+    for chains in [first, then] {
+        if let Some(deadline_ms) = deadline_ms {
+            check_deadline(deadline_ms, engine.clock.now_ms())?;
+        }
         let writing = chains.into_iter().map(|chain| async move {
             for partition in chain {
                 let statements = engine.statements.of_name(partition.place.table)?;

@@ -21,6 +21,7 @@ use bulkhead_store_embedded::EmbeddedStore;
 use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc};
 
+use crate::partitions::Partitions;
 use crate::switches::{Between, SwitchedStore, Writes};
 
 pub(crate) const START_MS: u64 = 1_800_000_000_000;
@@ -50,6 +51,11 @@ impl Events {
     pub(crate) async fn next(&self) -> Event {
         let next = tokio::time::timeout(PATIENCE, async { self.0.lock().await.recv().await });
         next.await.expect("an event within its time").expect("the router is there").event.unwrap()
+    }
+
+    /// What has come already.
+    pub(crate) async fn try_next(&self) -> Option<Event> {
+        self.0.lock().await.try_recv().ok()?.event
     }
 
     pub(crate) async fn delivery(&self) -> Delivery {
@@ -89,7 +95,7 @@ impl Events {
 pub(crate) struct Bed {
     folder: tempfile::TempDir,
     pub(crate) clock: Arc<ManualClock>,
-    engine: Arc<EmbeddedStore>,
+    pub(crate) database: Arc<Partitions>,
     /// `None` in a region with one router.
     between: Option<Between>,
     pub(crate) store: Arc<SwitchedStore>,
@@ -117,21 +123,21 @@ impl Bed {
     async fn start_as(settings: RouterSettings, alone: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
-        let engine = open(folder.path(), &clock);
+        let database = Partitions::on(open(folder.path(), &clock));
         let entropy = Arc::new(SeededEntropy::new(1));
         let auth: Arc<dyn AuthApi> = AuthService::new(
-            engine.clone(),
+            database.engine().clone(),
             Region::Singapore,
             clock.clone(),
             entropy,
             AuthSettings::default(),
         );
         let app = make_app(&auth, "chat").await;
-        let store = SwitchedStore::on(&engine);
+        let store = SwitchedStore::on(&database);
         let between = (!alone).then(|| Between::new(&clock));
         let router = start_router(&store, &auth, &clock, settings, between.as_ref()).await;
         let events = attach(&router, "gateway").await;
-        Self { folder, clock, engine, between, store, auth, router, settings, app, events }
+        Self { folder, clock, database, between, store, auth, router, settings, app, events }
     }
 
     /// What a router that takes this one's place, or fails to, stands on.
@@ -141,7 +147,7 @@ impl Bed {
 
     /// One more router on the same data, behind a switch of its own.
     pub(crate) async fn another_router(&self) -> (Arc<RouterService>, Arc<SwitchedStore>) {
-        let store = SwitchedStore::on(&self.engine);
+        let store = SwitchedStore::on(&self.database);
         let router =
             start_router(&store, &self.auth, &self.clock, self.settings, self.between.as_ref()).await;
         (router, store)
@@ -150,7 +156,7 @@ impl Bed {
     /// Ends the router as a crash does: nothing that it only had in memory reaches the store. Starts another one.
     pub(crate) async fn crash(&mut self) {
         self.store.set(Writes::Refuse);
-        self.store = SwitchedStore::on(&self.engine);
+        self.store = SwitchedStore::on(&self.database);
         self.router = start_router(&self.store, &self.auth, &self.clock, self.settings, None).await;
         self.events = attach(&self.router, "gateway").await;
     }

@@ -4,11 +4,13 @@
 
 mod bed;
 mod changes;
+mod cut_off;
 mod elsewhere;
 mod failures;
 mod groups;
 mod history;
 mod offline;
+mod partitions;
 mod publish;
 mod resend;
 mod restart;

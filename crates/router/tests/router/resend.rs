@@ -95,30 +95,3 @@ async fn a_write_whose_answer_was_lost_is_found_by_the_resend() {
     let next = bed.send(numbered(&bed, 5)).await;
     assert_eq!(next.previous_id, again.id, "the chain goes through the message that nobody was told of");
 }
-
-#[tokio::test]
-async fn a_resend_completes_what_was_written_in_part() {
-    for crashes in [false, true] {
-        let mut bed = Bed::start().await;
-        bed.send(numbered(&bed, 1)).await;
-        bed.store.set(Writes::ApplyMessagesAndFail);
-        let cut_off = [2, 3].map(|client_id| bed.publish(numbered(&bed, client_id)));
-        for cut_off in cut_off {
-            assert_eq!(cut_off.wait().await.unwrap_err().kind(), ErrorKind::Unavailable);
-        }
-        bed.store.set(Writes::Apply);
-        if crashes {
-            bed.crash().await;
-        }
-        let mut ids = Vec::new();
-        for client_id in 2..5 {
-            ids.push(bed.send(numbered(&bed, client_id)).await.id);
-        }
-        assert!(ids.is_sorted_by(|one, next| one < next));
-        let all = bed.pull_all("bob", "web_2", "alice").await;
-        assert_eq!(all[1..], ids, "each is in the log once");
-        for client_id in 2..5 {
-            assert!(bed.send(numbered(&bed, client_id)).await.duplicate, "it is remembered from now on");
-        }
-    }
-}

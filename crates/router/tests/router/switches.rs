@@ -9,11 +9,12 @@ use bulkhead_bus::{
 };
 use bulkhead_model::{ErrorKind, ManualClock, Result};
 use bulkhead_router::RouterBus;
-use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store, tables};
-use bulkhead_store_embedded::EmbeddedStore;
+use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
+
+use crate::partitions::Partitions;
 
 /// What the store does with writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,24 +24,24 @@ pub(crate) enum Writes {
     Hold,
     /// Does nothing and fails.
     Refuse,
-    /// Applies those to logs and fails, like an engine that keeps partitions apart and is cut off.
-    ApplyMessagesAndFail,
+    /// Applies some, now or later, and fails, like an engine that keeps partitions apart and is cut off.
+    Cut,
     /// Applies them and fails, like a connection that breaks before the answer.
     ApplyAndFail,
 }
 
 /// The engine with a switch on its writes.
 pub(crate) struct SwitchedStore {
-    engine: Arc<EmbeddedStore>,
+    database: Arc<Partitions>,
     writes: watch::Sender<Writes>,
     /// Writes that a router has sent and that have not ended, whether it still waits for them or not.
     under_way: Arc<AtomicUsize>,
 }
 
 impl SwitchedStore {
-    pub(crate) fn on(engine: &Arc<EmbeddedStore>) -> Arc<Self> {
+    pub(crate) fn on(database: &Arc<Partitions>) -> Arc<Self> {
         let writes = watch::Sender::new(Writes::Apply);
-        Arc::new(Self { engine: engine.clone(), writes, under_way: Arc::default() })
+        Arc::new(Self { database: database.clone(), writes, under_way: Arc::default() })
     }
 
     /// How many writes with a deadline are on their way.
@@ -62,36 +63,30 @@ impl Store for SwitchedStore {
     async fn write(&self, mutations: Vec<Mutation>) -> Result<()> {
         match self.writes().await {
             Writes::Refuse => Err(ErrorKind::Unavailable.into()),
-            Writes::ApplyMessagesAndFail => {
-                self.engine.write(messages_of(mutations)).await?;
-                Err(ErrorKind::Unavailable.into())
-            }
+            Writes::Cut => self.database.cut(mutations).await,
             Writes::ApplyAndFail => {
-                self.engine.write(mutations).await?;
+                self.database.write(mutations, None).await?;
                 Err(ErrorKind::Unavailable.into())
             }
-            Writes::Apply | Writes::Hold => self.engine.write(mutations).await,
+            Writes::Apply | Writes::Hold => self.database.write(mutations, None).await,
         }
     }
 
     /// Like a request that has left: it arrives whether its sender still waits or not.
     async fn write_before(&self, mutations: Vec<Mutation>, deadline_ms: u64) -> Result<()> {
-        let (engine, writes, under_way) =
-            (self.engine.clone(), self.writes.subscribe(), self.under_way.clone());
+        let (database, writes, under_way) =
+            (self.database.clone(), self.writes.subscribe(), self.under_way.clone());
         under_way.fetch_add(1, Ordering::SeqCst);
         let write = tokio::spawn(async move {
             let writes = *{ writes }.wait_for(|writes| *writes != Writes::Hold).await.unwrap();
             let outcome = match writes {
                 Writes::Refuse => Err(ErrorKind::Unavailable.into()),
-                Writes::ApplyMessagesAndFail => {
-                    let written = engine.write_before(messages_of(mutations), deadline_ms).await;
-                    written.and(Err(ErrorKind::Unavailable.into()))
-                }
+                Writes::Cut => database.cut(mutations).await,
                 Writes::ApplyAndFail => {
-                    let written = engine.write_before(mutations, deadline_ms).await;
+                    let written = database.write(mutations, Some(deadline_ms)).await;
                     written.and(Err(ErrorKind::Unavailable.into()))
                 }
-                Writes::Apply | Writes::Hold => engine.write_before(mutations, deadline_ms).await,
+                Writes::Apply | Writes::Hold => database.write(mutations, Some(deadline_ms)).await,
             };
             under_way.fetch_sub(1, Ordering::SeqCst);
             outcome
@@ -100,22 +95,22 @@ impl Store for SwitchedStore {
     }
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {
-        self.engine.insert_if_absent(row).await
+        self.database.engine().insert_if_absent(row).await
     }
 
     async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
         if self.writes().await == Writes::Refuse {
             return Err(ErrorKind::Unavailable.into());
         }
-        self.engine.compare_and_set(key, expected, value).await
+        self.database.engine().compare_and_set(key, expected, value).await
     }
 
     async fn get_many(&self, keys: Vec<RowKey>) -> Result<Vec<Option<Bytes>>> {
-        self.engine.get_many(keys).await
+        self.database.engine().get_many(keys).await
     }
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
-        self.engine.scan(scan).await
+        self.database.engine().scan(scan).await
     }
 }
 
@@ -209,9 +204,4 @@ impl Between {
         self.sinks.lock().push(sink.clone());
         RouterBus { bus: self.hub.attach(sink), events, registry: self.registry.clone() }
     }
-}
-
-fn messages_of(mut mutations: Vec<Mutation>) -> Vec<Mutation> {
-    mutations.retain(|mutation| matches!(mutation, Mutation::Put(put) if *put.key.table == tables::MESSAGES));
-    mutations
 }
