@@ -49,10 +49,6 @@ pub(crate) struct Entry {
 }
 
 /// The place of a message in its channel.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are new, and a box would be an allocation for each"
-)]
 pub(crate) enum Place {
     New(Entry),
     /// It was in the log and there is nothing left to do.
