@@ -46,7 +46,8 @@ fn go(regions: &Regions) -> Result<()> {
     // Connections of nodes that were refused may have been closed meanwhile; nothing was said on any.
     regions.traffic()?.carries_nothing()?;
 
-    regions.can_reach_each_other().context("the cable between the regions")
+    regions.can_reach_each_other().context("the cable between the regions")?;
+    regions.serve_nobody_else_in_the_clear().context("gateways in the clear")
 }
 
 /// Namespaces where they can be made. What the test stands on instead is said past the test runner, which keeps what a test

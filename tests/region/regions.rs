@@ -123,6 +123,31 @@ impl Regions {
             .collect()
     }
 
+    /// Gateways of the tests serve their own machine in the clear, and nobody beyond it.
+    pub(crate) fn serve_nobody_else_in_the_clear(&self) -> Result<()> {
+        if self.capture.is_none() {
+            // On one machine everybody is at home.
+            return Ok(());
+        }
+        for cluster in &self.clusters {
+            let gateway = cluster.gateway(0);
+            for from in NAMES.into_iter().filter(|from| *from != cluster.region()) {
+                let answer = self.inside(from, || {
+                    let mut stream = TcpStream::connect_timeout(&gateway.parse()?, REACH_LIMIT)?;
+                    stream.write_all(
+                        b"GET /demo/chat/users HTTP/1.1\r\nHost: chat\r\nConnection: close\r\n\r\n",
+                    )?;
+                    let mut answer = String::new();
+                    stream.read_to_string(&mut answer)?;
+                    Ok(answer)
+                })?;
+                let refused = answer.starts_with("HTTP/1.1 426 ") && answer.contains("\"tls_required\"");
+                ensure!(refused, "{gateway} answered {from} {answer}");
+            }
+        }
+        Ok(())
+    }
+
     /// That nothing was seen proves something only if the regions could have talked, and if that would have been seen.
     pub(crate) fn can_reach_each_other(&self) -> Result<()> {
         const SAID: &[u8] = b"what no region would say to another";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bulkhead_api::{AttachmentApi, AuthApi};
 use bulkhead_auth::{AuthService, AuthSettings};
 use bulkhead_chassis::region_key::RegionKeyBytes;
-use bulkhead_gateway::{Dependencies, Gateway, GatewaySettings};
+use bulkhead_gateway::{Dependencies, Front, Gateway, GatewaySettings};
 use bulkhead_model::{Clock, Entropy, Region, Result};
 use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_seal::RegionKey;
@@ -81,11 +81,11 @@ impl RegionInProcess {
         Ok(Self { auth, router, gateway, storage })
     }
 
-    /// Accepts clients on the listener until the region is drained; with a certificate over TLS.
-    pub fn serve(&self, listener: TcpListener, certificate: Option<Arc<rustls::ServerConfig>>) {
+    /// Accepts clients on the listener until the region is drained.
+    pub fn serve(&self, listener: TcpListener, front: Front) {
         let gateway = self.gateway.clone();
         tokio::spawn(async move {
-            if let Err(error) = gateway.serve(listener, certificate).await {
+            if let Err(error) = gateway.serve(listener, front).await {
                 tracing::error!(%error, "the gateway's listener failed");
             }
         });

@@ -5,12 +5,16 @@
 //! may do is never decided here: the gateway knows frames and sessions, the router knows channels.
 
 mod attachment;
+mod forwarded;
+mod front;
 mod gateway;
 mod home;
 mod listener;
+mod proxy_protocol;
 mod rest;
 mod settings;
 mod sockets;
 
+pub use front::{ClientAddress, Front, Proxies};
 pub use gateway::{Dependencies, Gateway};
 pub use settings::GatewaySettings;

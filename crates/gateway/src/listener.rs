@@ -20,11 +20,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::Gateway;
+use crate::forwarded::client_of;
+use crate::proxy_protocol::take_header;
+use crate::{Front, Gateway, rest};
 
 /// How long a TLS handshake, the head of a request, and the first request of a connection may each take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -47,32 +48,31 @@ pub(crate) struct ConnectionPlace {
 }
 
 impl Gateway {
-    /// Accepts clients until [`Gateway::drain`]; with a TLS configuration over TLS. At
-    /// [`connections_max`](crate::GatewaySettings::connections_max) open connections new ones wait.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Result<()> {
-        let routes = self.routes();
-        let tls = tls.map(TlsAcceptor::from);
+    /// Accepts clients until [`Gateway::drain`]. At [`connections_max`](crate::GatewaySettings::connections_max) open
+    /// connections new ones wait.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, front: Front) -> Result<()> {
+        let (routes, in_the_clear) = (self.routes(), rest::only_over_tls(Arc::clone(&self)));
         let http = Arc::new(http());
+        let front = Arc::new(front);
         let places = Arc::new(Semaphore::new(self.settings.connections_max));
         loop {
             let accepted = self.stopping.run_until_cancelled(accept(&listener, &places)).await;
             let Some((stream, address, place)) = accepted else { return Ok(()) };
-            let (routes, http, tls) = (routes.clone(), Arc::clone(&http), tls.clone());
-            let stopping = self.stopping.clone();
-            self.tasks.spawn(async move {
-                let connection = Connection { routes, http, address, place, stopping };
-                match tls {
-                    None => connection.run(stream).await,
-                    Some(tls) => {
-                        // A handshake that fails is the client's affair.
-                        if let Ok(Ok(stream)) =
-                            tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await
-                        {
-                            connection.run(stream).await;
-                        }
-                    }
-                }
-            });
+            let routes = if front.is_safe(address) {
+                routes.clone()
+            } else {
+                metrics::counter!("bulkhead_gateway_refused_total", "reason" => "in_the_clear").increment(1);
+                in_the_clear.clone()
+            };
+            let connection = Connection {
+                routes,
+                http: Arc::clone(&http),
+                front: Arc::clone(&front),
+                address,
+                place,
+                stopping: self.stopping.clone(),
+            };
+            self.tasks.spawn(connection.begin(stream));
         }
     }
 }
@@ -107,20 +107,36 @@ fn http() -> Http {
 struct Connection {
     routes: Router,
     http: Arc<Http>,
+    front: Arc<Front>,
     address: SocketAddr,
     place: ConnectionPlace,
     stopping: CancellationToken,
 }
 
 impl Connection {
+    /// What fails before HTTP is the client's affair, or the proxy's.
+    async fn begin(mut self, mut stream: TcpStream) {
+        if self.front.proxies.announce(self.address) {
+            let header = take_header(&mut stream, self.address);
+            let Ok(Ok(client)) = tokio::time::timeout(HANDSHAKE_LIMIT, header).await else { return };
+            self.address = client;
+        }
+        let Some(tls) = self.front.tls.clone() else { return self.run(stream).await };
+        let handshake = TlsAcceptor::from(tls).accept(stream);
+        if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
+            self.run(stream).await;
+        }
+    }
+
     async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
-        let Self { routes, http, address, place, stopping } = self;
+        let Self { routes, http, front, address, place, stopping } = self;
         let asked = Arc::new(AtomicBool::new(false));
         let has_asked = Arc::clone(&asked);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
             let mut request: Request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(address));
+            let client = client_of(request.headers(), address, &front.proxies);
+            request.extensions_mut().insert(ConnectInfo(client));
             request.extensions_mut().insert(place.clone());
             let answer = routes.clone().oneshot(request);
             async move { answer.await as Result<Response, Infallible> }

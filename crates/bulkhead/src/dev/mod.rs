@@ -16,7 +16,7 @@ use std::time::Duration;
 use bulkhead_chassis::config::LogFormat;
 use bulkhead_chassis::region_key::RegionKeyBytes;
 use bulkhead_chassis::{OsEntropy, StartError, SystemClock, lifecycle, region_key, telemetry, tls};
-use bulkhead_gateway::GatewaySettings;
+use bulkhead_gateway::{Front, GatewaySettings, Proxies};
 use bulkhead_model::{AppKey, Clock, Entropy, Region};
 use tokio::net::TcpListener;
 
@@ -80,8 +80,8 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<(), Failure> {
             true => Some(tls::local_certificate(&place.folder.join("tls"), place.address.ip())?),
             false => None,
         };
-        let certificate = certificate.as_ref().map(tls::server_config).transpose()?;
-        region.serve(place.listener, certificate);
+        let tls = certificate.as_ref().map(tls::server_config).transpose()?.map(|(tls, _)| tls);
+        region.serve(place.listener, Front { tls, proxies: Proxies::default() });
         reports.push(DevRegion::new(place.region, &place.public_url, apps));
         running.push(region);
     }
@@ -131,6 +131,12 @@ fn wanted_apps(further: &[AppKey]) -> Result<Vec<AppKey>, Failure> {
 
 /// A folder and a port for every region; all ports are taken before anything is written.
 async fn take_places(arguments: &DevArguments) -> Result<Vec<Place>, Failure> {
+    if !arguments.tls && !arguments.listen.ip().is_loopback() {
+        return Err(Failure::usage(format!(
+            "--listen {}: beyond this machine nothing goes in the clear; add --tls",
+            arguments.listen
+        )));
+    }
     let mut places = Vec::new();
     for (offset, region) in (0u16..).zip(arguments.regions.list()) {
         let mut address = arguments.listen;

@@ -1,7 +1,8 @@
 use std::path::Path;
 
+use bulkhead_chassis::config::{ClientAddressSource, ProxiesConfig};
 use bulkhead_chassis::{Config, Role, tls};
-use bulkhead_gateway::{Dependencies, Gateway, GatewaySettings};
+use bulkhead_gateway::{ClientAddress, Dependencies, Front, Gateway, GatewaySettings, Proxies};
 use tokio::net::TcpListener;
 
 use super::node::Node;
@@ -12,7 +13,7 @@ use crate::listen::address_of;
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let (node, listener) = Node::start(Role::Gateway, file).await?;
     let region = node.config.region;
-    let certificate = node.config.gateway.tls.as_ref().map(tls::server_config).transpose()?;
+    let front = front(&node.config)?;
     let settings = settings(&node.config, &listener)?;
     let (auth, router, attachments) = (node.auth()?, node.routers()?, node.attachments()?);
     let gateway = node
@@ -30,9 +31,24 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         .await?;
 
     node.ready(&listener).await?;
-    let mut serving = tokio::spawn(gateway.clone().serve(listener, certificate));
+    let mut serving = tokio::spawn(gateway.clone().serve(listener, front));
     node.until_stopped(&mut serving).await?;
     node.drain(gateway.drain()).await
+}
+
+fn front(config: &Config) -> Result<Front, Failure> {
+    let tls = config.gateway.tls.as_ref().map(tls::server_config).transpose()?.map(|(tls, reloader)| {
+        tokio::spawn(reloader.run());
+        tls
+    });
+    let ProxiesConfig { networks, client_address } = config.gateway.proxies.clone();
+    let client_address = match client_address {
+        ClientAddressSource::Connection => ClientAddress::Connection,
+        ClientAddressSource::Forwarded => ClientAddress::Forwarded,
+        ClientAddressSource::XForwardedFor => ClientAddress::XForwardedFor,
+        ClientAddressSource::ProxyProtocol => ClientAddress::ProxyProtocol,
+    };
+    Ok(Front { tls, proxies: Proxies { networks, client_address } })
 }
 
 fn settings(config: &Config, listener: &TcpListener) -> Result<GatewaySettings, Failure> {

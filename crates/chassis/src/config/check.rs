@@ -10,17 +10,12 @@ use serde::Deserialize;
 
 use super::bus::RawBus;
 use super::engine::RawCql;
+use super::gateway::RawGateway;
 use super::identity::RawIdentity;
 use super::objects::RawObjects;
 use super::traces::RawTelemetry;
-use super::{
-    AuthLimits, Config, Endpoints, GatewayConfig, GatewayLimits, Log, RegionKeySource, Role, RouterLimits,
-};
+use super::{AuthLimits, Config, Endpoints, Log, RegionKeySource, Role, RouterLimits};
 use crate::region_key;
-use crate::tls::TlsFiles;
-
-/// Below this a client that keeps to its keep-alive could be taken for dead (msync.md §8).
-const IDLE_LIMIT_MS_MIN: u64 = 90_000;
 
 /// What argon2id needs at the least (RFC 9106 §3.1: 8 KiB a lane).
 const PASSWORD_MEMORY_KIB_MIN: u32 = 8;
@@ -67,16 +62,6 @@ struct RawLifecycle {
 }
 
 #[derive(Deserialize)]
-struct RawGateway {
-    listen: String,
-    public_url: String,
-    tls_certificate_file: String,
-    tls_key_file: String,
-    #[serde(flatten)]
-    limits: GatewayLimits,
-}
-
-#[derive(Deserialize)]
 struct RawAuth {
     listen: String,
     #[serde(flatten)]
@@ -119,7 +104,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
     let mut check = Check { problems };
     let region = check.region(&raw.region);
     let listen = match role {
-        Role::Gateway => &raw.gateway.listen,
+        Role::Gateway => raw.gateway.listen(),
         Role::Auth => &raw.auth.listen,
         Role::Router => &raw.router.listen,
         Role::Storage => &raw.storage.listen,
@@ -133,7 +118,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
     let identity = check.identity(role, raw.identity, listen);
     let traces = check.telemetry(region, &raw.telemetry);
     let homes = check.homes(region, &raw.homes);
-    let gateway = check.gateway(role, raw.gateway);
+    let gateway = check.gateway(role, raw.gateway, listen);
     let auth = check.auth(role, raw.auth.limits);
     let router = check.router(role, raw.router.limits, &raw.router.listen);
     let bus = check.bus(role, region, raw.bus);
@@ -249,50 +234,6 @@ impl Check<'_> {
             }
         }
         homes
-    }
-
-    fn gateway(&mut self, role: Role, raw: RawGateway) -> GatewayConfig {
-        let tls = match (raw.tls_certificate_file.as_str(), raw.tls_key_file.as_str()) {
-            ("", "") => None,
-            ("", _) => {
-                self.problem("gateway.tls_certificate_file", "must be set when tls_key_file is");
-                None
-            }
-            (_, "") => {
-                self.problem("gateway.tls_key_file", "must be set when tls_certificate_file is");
-                None
-            }
-            (certificate, key) => {
-                Some(TlsFiles { certificate: PathBuf::from(certificate), key: PathBuf::from(key) })
-            }
-        };
-        if role == Role::Gateway {
-            if raw.limits.idle_limit_ms < IDLE_LIMIT_MS_MIN {
-                self.problem("gateway.idle_limit_ms", "must be at least 90000");
-            }
-            let limits = &raw.limits;
-            self.all_above_zero(
-                "gateway",
-                &[
-                    ("login_limit_ms", limits.login_limit_ms),
-                    ("router_wait_ms", limits.router_wait_ms),
-                    ("request_limit_ms", limits.request_limit_ms),
-                    ("attachment_bytes_max", limits.attachment_bytes_max),
-                    ("transfer_limit_ms", limits.transfer_limit_ms),
-                    ("connections_max", limits.connections_max as u64),
-                    ("body_bytes_max", limits.body_bytes_max as u64),
-                    ("app_rate_per_s", limits.app_rate_per_s.into()),
-                    ("address_rate_per_s", limits.address_rate_per_s.into()),
-                    ("frame_rate_per_s", limits.frame_rate_per_s.into()),
-                    ("outbox_bytes_max", limits.outbox_bytes_max as u64),
-                ],
-            );
-            if !raw.public_url.is_empty() && !is_web_address(&raw.public_url) {
-                let wrong = "must have the form https://host without a slash at the end";
-                self.problem("gateway.public_url", wrong);
-            }
-        }
-        GatewayConfig { public_url: raw.public_url, tls, limits: raw.limits }
     }
 
     fn auth(&mut self, role: Role, limits: AuthLimits) -> AuthLimits {

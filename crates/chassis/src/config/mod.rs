@@ -7,6 +7,7 @@ mod addresses;
 mod bus;
 mod check;
 mod engine;
+mod gateway;
 mod identity;
 mod layers;
 mod objects;
@@ -23,10 +24,10 @@ use serde::Deserialize;
 
 use crate::StartError;
 use crate::region_key::RegionKeyBytes;
-use crate::tls::TlsFiles;
 pub use addresses::{ConfiguredAddress, Purpose};
 pub use bus::{BusConfig, BusKind, BusLimits};
 pub use engine::{CqlConfig, EngineConfig, PasswordSource};
+pub use gateway::{ClientAddressSource, GatewayConfig, GatewayLimits, ProxiesConfig};
 pub use identity::IdentityConfig;
 pub use objects::{ObjectsConfig, ObjectsPlace, SecretKeySource};
 pub use traces::TracesConfig;
@@ -124,31 +125,6 @@ pub struct Log {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-/// What the gateway's section says; units as in the names.
-pub struct GatewayConfig {
-    /// Empty when clients use the listen address.
-    pub public_url: String,
-    pub tls: Option<TlsFiles>,
-    pub limits: GatewayLimits,
-}
-
-/// The numbers of the gateway's section.
-#[derive(Clone, Debug, Deserialize)]
-pub struct GatewayLimits {
-    pub idle_limit_ms: u64,
-    pub login_limit_ms: u64,
-    pub router_wait_ms: u64,
-    pub connections_max: usize,
-    pub body_bytes_max: usize,
-    pub request_limit_ms: u64,
-    pub attachment_bytes_max: u64,
-    pub transfer_limit_ms: u64,
-    pub app_rate_per_s: u32,
-    pub address_rate_per_s: u32,
-    pub frame_rate_per_s: u32,
-    pub outbox_bytes_max: usize,
 }
 
 /// The numbers of the auth service's section; units as in the names.

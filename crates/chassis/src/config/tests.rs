@@ -281,6 +281,32 @@ fn a_node_has_three_files_of_identity_or_none_and_then_nothing_but_loopback_addr
 }
 
 #[test]
+fn a_gateway_that_serves_more_than_its_machine_has_tls_or_proxies() {
+    let with = |more: &str| format!("{GATEWAY}\n[gateway]\nlisten = \"0.0.0.0:80\"\n{more}\n");
+    let found = problems(Role::Gateway, &with(""), &[]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("gateway.listen: takes clients in the clear"), "{found:#?}");
+    read(Role::Gateway, &with("tls_certificate_file = \"a\"\ntls_key_file = \"b\""), &[]).unwrap();
+
+    let environment = [
+        ("BULKHEAD_GATEWAY__PROXIES", "10.0.0.0/8, fd00::7"),
+        ("BULKHEAD_GATEWAY__CLIENT_ADDRESS", "x-forwarded-for"),
+    ];
+    let proxies = read(Role::Gateway, &with(""), &environment).unwrap().gateway.proxies;
+    assert_eq!(proxies.client_address, ClientAddressSource::XForwardedFor);
+    assert_eq!(proxies.networks, ["10.0.0.0/8".parse().unwrap(), "fd00::7/128".parse().unwrap()]);
+
+    let found = problems(Role::Gateway, &with("proxies = [\"proxy.internal\"]"), &[]);
+    assert!(
+        found.iter().any(|found| found.starts_with("gateway.proxies: proxy.internal is neither")),
+        "{found:#?}"
+    );
+    let alone = format!("{GATEWAY}\n[gateway]\nclient_address = \"proxy-protocol\"\n");
+    let found = problems(Role::Gateway, &alone, &[]);
+    assert_eq!(found, ["gateway.client_address: is told by a proxy; name those in gateway.proxies"]);
+}
+
+#[test]
 fn a_service_may_have_several_addresses_of_its_one_region() {
     let several = GATEWAY.replacen("https://127.0.0.1:7101", "https://a:1, https://b:2", 1);
     let config = read(Role::Gateway, &several, &[]).unwrap();

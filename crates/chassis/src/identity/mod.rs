@@ -7,12 +7,13 @@ mod reload;
 use std::path::{Path, PathBuf};
 
 pub use authority::{Authority, Issued, Order};
-pub use reload::{Look, Reloader};
+pub use reload::IdentitySource;
 
 use bulkhead_rpc::Identity;
 use bulkhead_rpc::identity::{CredentialTexts, Credentials, CredentialsError, ServiceName};
 use zeroize::Zeroizing;
 
+use crate::reload::Reloader;
 use crate::{StartError, read_private};
 
 /// Largest file of certificates, in bytes.
@@ -31,17 +32,21 @@ pub struct IdentityFiles {
 
 /// Reads the files of a node that is `name`. `Usage`, with the setting and the file, when the other services would refuse
 /// what is in them; `Io` when one cannot be read.
-pub fn load(files: IdentityFiles, name: ServiceName) -> Result<(Identity, Reloader), StartError> {
+pub fn load(
+    files: IdentityFiles,
+    name: ServiceName,
+) -> Result<(Identity, Reloader<IdentitySource>), StartError> {
     let texts = Texts::read(&files)?;
     let credentials = texts.credentials(&files, name)?;
     reload::show_expiry(&credentials);
     let identity = Identity::new(credentials);
-    Ok((identity.clone(), Reloader::new(identity, files, name, texts)))
+    let source = IdentitySource { identity: identity.clone(), files, name };
+    Ok((identity, Reloader::new(source, texts)))
 }
 
 /// What the files hold.
 #[derive(PartialEq, Eq)]
-struct Texts {
+pub struct Texts {
     authority: Vec<u8>,
     certificate: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
@@ -72,7 +77,7 @@ impl Texts {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StartError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, StartError> {
     use std::io::Read;
     let failed = |error| StartError::file(path, &error);
     let mut text = Vec::new();

@@ -1,100 +1,31 @@
-use std::time::Duration;
-
 use bulkhead_rpc::Identity;
 use bulkhead_rpc::identity::{Credentials, ServiceName};
 
 use super::{IdentityFiles, Texts};
+use crate::StartError;
+use crate::reload::Source;
 
-/// How often the files are looked at.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Takes new certificates into use while the process runs.
-pub struct Reloader {
-    identity: Identity,
-    files: IdentityFiles,
-    name: ServiceName,
-    /// What is in use.
-    used: Texts,
-    /// What was refused last, so that it is said once.
-    refused: Option<Texts>,
-    /// Why the files could not be read the last time.
-    unreadable: Option<String>,
+/// A node's identity and the files that it comes from. The next handshake uses what is new.
+pub struct IdentitySource {
+    pub(super) identity: Identity,
+    pub(super) files: IdentityFiles,
+    pub(super) name: ServiceName,
 }
 
-/// What a look at the files has led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// They hold what is in use, or what was refused before.
-    Unchanged,
-    /// The next handshake uses them.
-    Replaced,
-    /// They do not serve; what was in use stays. With the reason.
-    Kept(String),
-}
+impl Source for IdentitySource {
+    type Texts = Texts;
 
-impl Reloader {
-    pub(super) fn new(identity: Identity, files: IdentityFiles, name: ServiceName, used: Texts) -> Self {
-        Self { identity, files, name, used, refused: None, unreadable: None }
+    const COUNTER: &'static str = "bulkhead_identity_reloads_total";
+
+    fn read(&self) -> Result<Texts, StartError> {
+        Texts::read(&self.files)
     }
 
-    /// Looks every few seconds, for ever.
-    pub async fn run(mut self) {
-        loop {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            let Ok((reloader, look)) = tokio::task::spawn_blocking(move || {
-                let look = self.look();
-                (self, look)
-            })
-            .await
-            else {
-                return;
-            };
-            self = reloader;
-            let outcome = match look {
-                Look::Unchanged => continue,
-                Look::Replaced => {
-                    tracing::info!("a new certificate is in use");
-                    "replaced"
-                }
-                Look::Kept(reason) => {
-                    tracing::error!(reason, "a new certificate is not taken; the one before stays in use");
-                    "kept"
-                }
-            };
-            metrics::counter!("bulkhead_identity_reloads_total", "outcome" => outcome).increment(1);
-        }
-    }
-
-    /// Looks once. The contents count and not their times: a copy may keep them, and a mounted folder has its own.
-    pub fn look(&mut self) -> Look {
-        let texts = match Texts::read(&self.files) {
-            Ok(texts) => texts,
-            Err(error) => {
-                let reason = error.to_string();
-                if self.unreadable.as_ref() == Some(&reason) {
-                    return Look::Unchanged;
-                }
-                self.unreadable = Some(reason.clone());
-                return Look::Kept(reason);
-            }
-        };
-        self.unreadable = None;
-        if texts == self.used || self.refused.as_ref() == Some(&texts) {
-            return Look::Unchanged;
-        }
-        match texts.credentials(&self.files, self.name) {
-            Ok(credentials) => {
-                show_expiry(&credentials);
-                self.identity.replace(credentials);
-                self.used = texts;
-                self.refused = None;
-                Look::Replaced
-            }
-            Err(error) => {
-                self.refused = Some(texts);
-                Look::Kept(error.to_string())
-            }
-        }
+    fn replace(&mut self, texts: &Texts) -> Result<(), StartError> {
+        let credentials = texts.credentials(&self.files, self.name)?;
+        show_expiry(&credentials);
+        self.identity.replace(credentials);
+        Ok(())
     }
 }
 
@@ -116,6 +47,7 @@ mod tests {
     use super::*;
     use crate::SystemClock;
     use crate::identity::{Authority, Order, load};
+    use crate::reload::Look;
 
     const NAME: ServiceName = ServiceName { region: Region::Singapore, service: Service::Router };
 

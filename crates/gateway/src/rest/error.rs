@@ -84,6 +84,12 @@ impl RestError {
                 "RequestEntityTooLargeException",
                 "Request entity too large",
             ),
+            StatusCode::UPGRADE_REQUIRED => Self::new(
+                status,
+                "tls_required",
+                "TlsRequiredException",
+                "This address takes nothing in the clear; use https or wss",
+            ),
             StatusCode::INTERNAL_SERVER_ERROR => ErrorKind::Internal.into(),
             StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Unavailable.into(),
             _ if status.is_client_error() => {

@@ -62,6 +62,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use bulkhead_model::ErrorKind;
+use http::StatusCode;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -99,6 +100,12 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors::layer())
         .layer(middleware::from_fn_with_state(gateway, finish::finish))
+}
+
+/// What whoever comes in the clear from beyond this machine gets, whatever it asks for.
+pub(crate) fn only_over_tls(gateway: Arc<Gateway>) -> Router {
+    let refuse = async || RestError::of_status(StatusCode::UPGRADE_REQUIRED).into_response();
+    Router::new().fallback(refuse).layer(middleware::from_fn_with_state(gateway, finish::finish))
 }
 
 /// A defect: the caller learns no more than that, and the panic's own text may hold what must not be logged.

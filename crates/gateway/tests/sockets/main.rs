@@ -5,6 +5,7 @@
 mod channels;
 mod client;
 mod ends;
+mod front;
 mod limits;
 mod login;
 mod messages;

@@ -7,7 +7,7 @@ use bulkhead_api::{
     AttachmentApi, AttachmentStream, AttachmentUpload, AuthApi, DeliverySink, PendingPublish, RouterApi,
 };
 use bulkhead_auth::{AuthService, AuthSettings};
-use bulkhead_gateway::{Dependencies, Gateway, GatewaySettings};
+use bulkhead_gateway::{Dependencies, Front, Gateway, GatewaySettings};
 use bulkhead_model::{ErrorKind, ManualClock, Region as RegionName, Result, SeededEntropy};
 use bulkhead_proto::attachments::{AttachmentRequest, BeginUpload, ReadAttachmentRequest};
 use bulkhead_proto::auth::{
@@ -45,6 +45,10 @@ impl Region {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut GatewaySettings)) -> Self {
+        Self::behind(Front::default(), change).await
+    }
+
+    pub(crate) async fn behind(front: Front, change: impl FnOnce(&mut GatewaySettings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let region = RegionName::Singapore;
         let clock = Arc::new(ManualClock::at(START_MS));
@@ -104,7 +108,7 @@ impl Region {
         let gateway = Gateway::start(dependencies, settings).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(gateway.clone().serve(listener, None));
+        tokio::spawn(gateway.clone().serve(listener, front));
         Self { gateway, auth, router, clock, address, app: app.uuid, app_token, _folder: folder }
     }
 

@@ -144,14 +144,15 @@ fn router_section(
     )
 }
 
-/// Both gateways are public at the address of the first, as behind a load balancer. No limit that a test's many users at one
+/// Both gateways are public at the address of the first, as behind a load balancer, in the clear and for their own machine
+/// alone. No limit that a test's many users at one
 /// address would run into.
 fn gateway_section(places: &Places, gateway: usize, options: &ClusterOptions) -> String {
     let (host, [public, _]) = (places.host, places.gateways);
     let homes: String = options.homes.iter().map(|(region, url)| format!("{region} = \"{url}\"\n")).collect();
     format!(
         "[gateway]\nlisten = \"{host}:{}\"\npublic_url = \"http://{host}:{public}\"\n\
-         app_rate_per_s = 100000\naddress_rate_per_s = 100000\n\n[homes]\n{homes}",
+         proxies = [\"{host}\"]\napp_rate_per_s = 100000\naddress_rate_per_s = 100000\n\n[homes]\n{homes}",
         places.gateways[gateway],
     )
 }

@@ -54,7 +54,7 @@ impl<'a> Stack<'a> {
         let file = folder.join("docker-compose.yml");
         let mut text = fs::read_to_string(&file)?;
         for port in [8080, 8081] {
-            let published = format!("\"{port}:8080\"");
+            let published = format!("\"127.0.0.1:{port}:8080\"");
             ensure!(text.contains(&published), "the composition publishes {port}");
             text = text.replace(&published, "\"127.0.0.1::8080\"");
         }
