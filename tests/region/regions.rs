@@ -183,6 +183,7 @@ impl Regions {
 pub(crate) fn objects_section(region: &str, endpoint: &str, secret: &Path) -> String {
     format!(
         "[storage.objects]\nkind = \"s3\"\nregion = \"{region}\"\nendpoint = \"{endpoint}\"\nbucket = \"{}\"\n\
+         in_the_clear = true\n\
          access_key = \"{}\"\nsecret_key_file = \"{}\"\n",
         S3Server::BUCKET,
         S3Server::ACCESS_KEY,

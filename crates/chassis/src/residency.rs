@@ -121,8 +121,9 @@ impl fmt::Display for ResidencyReport {
             } else {
                 ""
             };
+            let clear = if address.in_the_clear { "  (in the clear)" } else { "" };
             let region = if address.region.is_empty() { "no region" } else { &address.region };
-            writeln!(f, "    {:<28} {:<36} {region}{told}", address.setting, address.address)?;
+            writeln!(f, "    {:<28} {:<36} {region}{told}{clear}", address.setting, address.address)?;
         }
         writeln!(f, "  dialled")?;
         for dialled in &self.dialled {
@@ -155,6 +156,7 @@ mod tests {
             address: "https://a:1".to_owned(),
             region: region.to_owned(),
             purpose,
+            in_the_clear: false,
         };
         ResidencyReport {
             region: "singapore".to_owned(),

@@ -20,7 +20,7 @@ pub(crate) const FIRST_APP: &str = "demo/chat";
 pub(crate) fn storage_section(node: &Cassandra, region: &str) -> String {
     format!(
         "engine = \"cql\"\n\n[storage.cql]\ncontact_points = \"{}\"\nregion = \"{region}\"\ndata_center = \"{}\"\n\
-         keyspace = \"{}\"\nreplication_factor = 1\n",
+         keyspace = \"{}\"\nreplication_factor = 1\nin_the_clear = true\n",
         node.contact_point(),
         node.data_center(),
         node.new_keyspace(),

@@ -1,8 +1,10 @@
 //! The trace of one message through separate processes, as a real collector receives it.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bulkhead_chassis::tls;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -14,6 +16,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::roles::{endpoint, start};
@@ -53,14 +56,24 @@ impl TraceService for Collector {
 }
 
 impl Collector {
-    async fn listen() -> (Self, String) {
+    /// Listens with a certificate of an authority in the folder; answers the section of a configuration that leads there.
+    async fn listen(folder: &Path) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let files = tls::local_certificate(folder, address.ip()).unwrap();
+        let read = |file: &Path| std::fs::read(file).unwrap();
+        let identity = Identity::from_pem(read(&files.certificate), read(&files.key));
+        let section = format!(
+            "[telemetry]\notlp_endpoint = \"https://{address}\"\ntls_ca_file = \"{}\"\nregion = \"singapore\"\n\
+             sample_ratio = 1.0\n",
+            tls::local_authority_file(folder).display(),
+        );
         let collector = Self::default();
         let service = TraceServiceServer::new(collector.clone());
-        let serving = tonic::transport::Server::builder().add_service(service);
+        let tls = ServerTlsConfig::new().identity(identity);
+        let serving = Server::builder().tls_config(tls).unwrap().add_service(service);
         tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener)));
-        (collector, address)
+        (collector, section)
     }
 
     /// The spans of the first trace that has come through all three services.
@@ -86,9 +99,8 @@ impl Collector {
 async fn one_message_is_one_trace_through_gateway_router_and_storage() {
     let folder = stopped_region();
     let app = dev_json(folder.path())["regions"][0]["apps"][0].clone();
-    let (collector, address) = Collector::listen().await;
-    let telemetry =
-        format!("[telemetry]\notlp_endpoint = \"{address}\"\nregion = \"singapore\"\nsample_ratio = 1.0\n");
+    let certificates = tempfile::tempdir().unwrap();
+    let (collector, telemetry) = Collector::listen(certificates.path()).await;
     let (data, key) = (folder.path().display(), folder.path().join("region.key"));
     let storage_settings =
         format!("{telemetry}[storage]\ndata_dir = \"{data}\"\nregion_key_file = \"{}\"\n", key.display());

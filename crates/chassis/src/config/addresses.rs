@@ -3,6 +3,8 @@
 use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
+use super::identity::is_loopback;
+
 /// Keys whose values are addresses, in a section that states its region.
 const ADDRESS_KEYS: &[&str] = &[
     "address",
@@ -17,6 +19,9 @@ const ADDRESS_KEYS: &[&str] = &[
     "urls",
 ];
 
+/// The setting of a section that allows its addresses to be spoken to without TLS.
+const IN_THE_CLEAR: &str = "in_the_clear";
+
 /// The section of what is told to clients of other regions' apps.
 const HOMES: &str = "homes";
 
@@ -30,6 +35,9 @@ pub struct ConfiguredAddress {
     /// The region that is stated for it; empty when none is.
     pub region: String,
     pub purpose: Purpose,
+    /// It is called, is not of this machine, and nothing encrypts what goes there.
+    #[serde(default)]
+    pub in_the_clear: bool,
 }
 
 /// What an address is there for.
@@ -64,6 +72,7 @@ fn told(homes: &Value, found: &mut Vec<ConfiguredAddress>) {
                 address: without_credentials(address),
                 region: region.clone(),
                 purpose: Purpose::ToldToClients,
+                in_the_clear: false,
             });
         }
     }
@@ -80,6 +89,7 @@ fn called(key: &str, value: &Value, found: &mut Vec<ConfiguredAddress>) {
                             address: without_credentials(address),
                             region: region.clone(),
                             purpose: Purpose::Called,
+                            in_the_clear: is_in_the_clear(address, section),
                         });
                     }
                 }
@@ -95,6 +105,38 @@ fn called(key: &str, value: &Value, found: &mut Vec<ConfiguredAddress>) {
         }
         _ => {}
     }
+}
+
+/// What would leave the machine unencrypted without the setting of its section that says so.
+pub(super) fn in_the_clear_unasked(merged: &Dict, configured: &[ConfiguredAddress]) -> Vec<String> {
+    let unencrypted = configured.iter().filter(|address| address.in_the_clear);
+    let unasked = unencrypted.filter_map(|address| {
+        let (section, _) = address.setting.rsplit_once('.')?;
+        let values = section.split('.').try_fold(merged, |values, name| match values.get(name) {
+            Some(Value::Dict(_, section)) => Some(section),
+            _ => None,
+        })?;
+        // Without this setting, a section has a rule of its own.
+        let Some(Value::Bool(_, false)) = values.get(IN_THE_CLEAR) else { return None };
+        let ConfiguredAddress { setting, address, .. } = address;
+        Some(format!(
+            "{setting}: {address} would be spoken to in the clear; use TLS, or set {section}.{IN_THE_CLEAR}"
+        ))
+    });
+    unasked.collect()
+}
+
+fn is_in_the_clear(address: &str, section: &Dict) -> bool {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let is_encrypted = match scheme {
+        "https" | "rediss" => true,
+        "" => matches!(section.get("tls_ca_file"), Some(Value::String(_, file)) if !file.is_empty()),
+        _ => false,
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
+    !is_encrypted && !is_loopback(host)
 }
 
 fn is_address_key(name: &str) -> bool {
@@ -173,6 +215,40 @@ mod tests {
                 row("telemetry.otlp_endpoint", "http://t:4", "singapore", Purpose::Called),
             ]
         );
+    }
+
+    #[test]
+    fn what_leaves_the_machine_without_tls_is_asked_for() {
+        let with = |more: &str| -> (Vec<ConfiguredAddress>, Vec<String>) {
+            let file = format!(
+                "[bus]\nregion = \"singapore\"\nin_the_clear = false\n{more}\n\
+                 [endpoints.auth]\nurl = \"http://a:1\"\nregion = \"singapore\"\n"
+            );
+            let merged: Dict = Figment::from(Toml::string(&file)).extract().unwrap();
+            let found = addresses_in(&merged);
+            let problems = in_the_clear_unasked(&merged, &found);
+            (found.into_iter().filter(|found| found.setting.starts_with("bus")).collect(), problems)
+        };
+        for (safe, in_the_clear) in [
+            (
+                "shards = [\"rediss://r:1\", \"redis://127.0.0.1:1\", \"redis://localhost:1\", \"redis://[::1]:1\"]",
+                false,
+            ),
+            ("url = \"https://r\"", false),
+            ("contact_points = \"db:1, db2:1\"\ntls_ca_file = \"ca\"", false),
+            ("contact_points = \"127.0.0.1:1\"\ntls_ca_file = \"\"", false),
+            ("contact_points = \"127.0.0.1:1, db:1\"\ntls_ca_file = \"\"", true),
+            ("url = \"http://u:p@r:1/x\"", true),
+            ("shards = [\"redis://10.0.0.1:1\"]", true),
+        ] {
+            let (found, problems) = with(safe);
+            assert_eq!(found.iter().any(|found| found.in_the_clear), in_the_clear, "{safe}");
+            assert_eq!(problems.len(), usize::from(in_the_clear), "{problems:?}");
+        }
+        let (_, problems) = with("url = \"http://u:p@r:1/x\"");
+        let expected =
+            "bus.url: http://r:1/x would be spoken to in the clear; use TLS, or set bus.in_the_clear";
+        assert_eq!(problems, [expected]);
     }
 
     #[test]

@@ -154,7 +154,7 @@ mod tests {
 
     fn read(role: Role, bus: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
         let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        Config::read(role, "node.toml", &format!("{ROUTER}\n[bus]\n{bus}"), environment)
+        Config::read(role, "node.toml", &format!("{ROUTER}\n[bus]\nin_the_clear = true\n{bus}"), environment)
             .map_err(|error| error.to_string())
     }
 

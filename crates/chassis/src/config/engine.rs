@@ -160,6 +160,7 @@ mod tests {
         region_key_file = "k"
         engine = "cql"
         [storage.cql]
+        in_the_clear = true
         contact_points = "10.0.0.1:9042, db:9042"
         region = "singapore"
         data_center = "singapore"

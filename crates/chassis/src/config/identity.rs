@@ -84,6 +84,6 @@ impl Check<'_> {
 }
 
 /// A name other than `localhost` is looked up when it is dialled, and refused there if it leads away.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

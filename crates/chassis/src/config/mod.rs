@@ -191,6 +191,7 @@ impl Config {
         let config = merged.and_then(|(raw, values)| {
             let mut config = check::check(role, raw, &mut problems)?;
             config.configured = addresses::addresses_in(&values);
+            problems.extend(addresses::in_the_clear_unasked(&values, &config.configured));
             Some(config)
         });
         match config {

@@ -1,5 +1,7 @@
 //! Where traces of sampled messages go: `[telemetry]`.
 
+use std::path::PathBuf;
+
 use bulkhead_model::Region;
 use serde::Deserialize;
 
@@ -8,8 +10,10 @@ use super::check::{Check, is_web_address};
 /// Traces are on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracesConfig {
-    /// `http://host:port` of a collector that speaks OTLP over gRPC, in the node's own region.
+    /// `https://host:port` or `http://host:port` of a collector that speaks OTLP over gRPC, in the node's own region.
     pub otlp_endpoint: String,
+    /// The authority of its certificate; `None` for those that the system trusts.
+    pub tls_ca_file: Option<PathBuf>,
     /// The share of the messages that are traced, above 0 and at most 1.
     pub sample_ratio: f64,
 }
@@ -19,6 +23,7 @@ pub struct TracesConfig {
 pub(super) struct RawTelemetry {
     otlp_endpoint: String,
     region: String,
+    tls_ca_file: String,
     sample_ratio: f64,
 }
 
@@ -28,8 +33,8 @@ impl Check<'_> {
         if raw.otlp_endpoint.is_empty() {
             return None;
         }
-        if !is_web_address(&raw.otlp_endpoint) || !raw.otlp_endpoint.starts_with("http://") {
-            self.problem("telemetry.otlp_endpoint", "must have the form http://host:port");
+        if !is_web_address(&raw.otlp_endpoint) {
+            self.problem("telemetry.otlp_endpoint", "must have the form https://host:port");
         }
         match raw.region.parse::<Region>() {
             Err(_) => self.problem("telemetry.region", "must state the region of the endpoint"),
@@ -41,7 +46,9 @@ impl Check<'_> {
         if !(raw.sample_ratio > 0.0 && raw.sample_ratio <= 1.0) {
             self.problem("telemetry.sample_ratio", "must be above 0.0 and at most 1.0");
         }
-        Some(TracesConfig { otlp_endpoint: raw.otlp_endpoint.clone(), sample_ratio: raw.sample_ratio })
+        let tls_ca_file = (!raw.tls_ca_file.is_empty()).then(|| PathBuf::from(&raw.tls_ca_file));
+        let (otlp_endpoint, sample_ratio) = (raw.otlp_endpoint.clone(), raw.sample_ratio);
+        Some(TracesConfig { otlp_endpoint, tls_ca_file, sample_ratio })
     }
 }
 
@@ -59,9 +66,9 @@ mod tests {
     #[test]
     fn traces_are_off_until_a_collector_of_this_region_is_named() {
         assert_eq!(read("").unwrap().traces, None);
-        let traces = read("otlp_endpoint = \"http://c:4317\"\nregion = \"singapore\"\nsample_ratio = 0.5");
+        let traces = read("otlp_endpoint = \"https://c:4317\"\nregion = \"singapore\"\nsample_ratio = 0.5");
         let traces = traces.unwrap().traces.unwrap();
-        assert_eq!((&*traces.otlp_endpoint, traces.sample_ratio), ("http://c:4317", 0.5));
+        assert_eq!((&*traces.otlp_endpoint, traces.sample_ratio), ("https://c:4317", 0.5));
     }
 
     #[test]
@@ -71,7 +78,7 @@ mod tests {
             ("", "telemetry.region: must state the region of the endpoint"),
         ] {
             let wrong =
-                read(&format!("otlp_endpoint = \"http://c:4317\"\nregion = \"{region}\"")).err().unwrap();
+                read(&format!("otlp_endpoint = \"https://c:4317\"\nregion = \"{region}\"")).err().unwrap();
             assert!(wrong.contains(expected), "{wrong}");
         }
     }
@@ -80,7 +87,7 @@ mod tests {
     fn what_is_no_share_of_the_messages_is_refused() {
         for ratio in ["0.0", "1.01", "-0.5"] {
             let telemetry =
-                format!("otlp_endpoint = \"http://c:4317\"\nregion = \"singapore\"\nsample_ratio = {ratio}");
+                format!("otlp_endpoint = \"https://c:4317\"\nregion = \"singapore\"\nsample_ratio = {ratio}");
             assert!(read(&telemetry).err().unwrap().contains("telemetry.sample_ratio"), "{ratio}");
         }
     }

@@ -1,12 +1,14 @@
+use std::path::Path;
 use std::time::Duration;
 
 use bulkhead_api::path;
 use bulkhead_model::Region;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tonic::transport::{Certificate, ClientTlsConfig};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
@@ -34,10 +36,14 @@ impl Traces {
 
     /// Prepares the way; connects when there is something to send.
     pub(super) fn start(config: &TracesConfig, role: Role, region: Region) -> Result<Self, StartError> {
-        let exporter = SpanExporter::builder()
+        let mut exporter = SpanExporter::builder()
             .with_tonic()
             .with_endpoint(&config.otlp_endpoint)
-            .with_timeout(EXPORT_LIMIT)
+            .with_timeout(EXPORT_LIMIT);
+        if config.otlp_endpoint.starts_with("https://") {
+            exporter = exporter.with_tls_config(collector_tls(config.tls_ca_file.as_deref())?);
+        }
+        let exporter = exporter
             .build()
             .map_err(|error| StartError::Usage(format!("telemetry.otlp_endpoint: {error}")))?;
         // Nothing from the environment: what a node tells about itself is what stands here.
@@ -131,6 +137,14 @@ fn random() -> u64 {
         state.set(bits);
         bits >> 32
     })
+}
+
+/// The collector has to prove its name, to the authority of the file or to one that the system trusts.
+fn collector_tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, StartError> {
+    crate::tls::install_provider();
+    let Some(file) = ca_file else { return Ok(ClientTlsConfig::new().with_enabled_roots()) };
+    let pem = std::fs::read(file).map_err(|error| StartError::file(file, &error))?;
+    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
 #[cfg(test)]

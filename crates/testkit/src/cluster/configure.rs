@@ -134,7 +134,7 @@ fn router_section(
     let shards: Vec<_> = shards.iter().map(|shard| format!("\"{}\"", shard.url())).collect();
     format!(
         "[router]\nlisten = \"{}:{}\"\nadvertise_url = \"{}\"\nlease_ms = {}\n\n\
-         [bus]\nkind = \"redis\"\nshards = [{}]\nregion = \"{}\"\n",
+         [bus]\nkind = \"redis\"\nshards = [{}]\nregion = \"{}\"\nin_the_clear = true\n",
         places.host,
         places.routers[router],
         places.router_urls()[router],
