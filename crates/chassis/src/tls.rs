@@ -34,10 +34,11 @@ pub fn install_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// A server configuration: TLS 1.2 and 1.3 with forward secrecy, session tickets, HTTP/2 and HTTP/1.1; and what takes new
-/// files into use, from the next handshake on. The key file must be private.
+/// A server configuration: TLS 1.2 and 1.3 with forward secrecy, session tickets, and the protocols that connections may
+/// carry (ALPN); and what takes new files into use, from the next handshake on. The key file must be private.
 pub fn server_config(
     files: &TlsFiles,
+    protocols: &[&[u8]],
 ) -> Result<(Arc<ServerConfig>, Reloader<ServerCertificate>), StartError> {
     install_provider();
     let texts = Texts::read(files)?;
@@ -45,7 +46,7 @@ pub fn server_config(
     let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown.clone());
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()
         .map_err(|error| StartError::Io(format!("TLS session tickets: {error}")))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     let source = ServerCertificate { shown, files: files.clone() };
     Ok((Arc::new(config), Reloader::new(source, texts)))
 }
@@ -174,10 +175,10 @@ mod tests {
         let address = "127.0.0.1".parse().unwrap();
         let files = local_certificate(folder.path(), address).unwrap();
         let authority = fs::read(local_authority_file(folder.path())).unwrap();
-        server_config(&files).unwrap();
+        server_config(&files, &[]).unwrap();
         let again = local_certificate(folder.path(), address).unwrap();
         assert_eq!(fs::read(local_authority_file(folder.path())).unwrap(), authority);
-        server_config(&again).unwrap();
+        server_config(&again, &[]).unwrap();
     }
 
     #[test]
@@ -185,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let address = "127.0.0.1".parse().unwrap();
         let files = local_certificate(folder.path(), address).unwrap();
-        let (_, mut reloader) = server_config(&files).unwrap();
+        let (_, mut reloader) = server_config(&files, &[]).unwrap();
         let shown = |reloader: &Reloader<ServerCertificate>| {
             reloader.source().shown.0.read().end_entity_cert().unwrap().to_vec()
         };
@@ -216,10 +217,10 @@ mod tests {
         let address = "127.0.0.1".parse().unwrap();
         let mut files = local_certificate(one.path(), address).unwrap();
         files.key = local_certificate(other.path(), address).unwrap().key;
-        let error = server_config(&files).err().unwrap();
+        let error = server_config(&files, &[]).err().unwrap();
         assert_eq!(error.code(), 64);
         assert!(error.to_string().contains("server.pem"), "{error}");
         files.key = one.path().join("none");
-        assert_eq!(server_config(&files).err().unwrap().code(), 74);
+        assert_eq!(server_config(&files, &[]).err().unwrap().code(), 74);
     }
 }

@@ -40,6 +40,18 @@ impl RegionAddress {
         &self.ws_url
     }
 
+    pub(crate) fn is_tls(&self) -> bool {
+        self.rest_url.starts_with("https:")
+    }
+
+    /// Where connections go; a version 6 address is without brackets.
+    pub(crate) fn host_and_port(&self) -> Result<(String, u16), ClientError> {
+        let invalid = || ClientError::Invalid(format!("{} is no address", self.rest_url));
+        let url = reqwest::Url::parse(&self.rest_url).map_err(|_| invalid())?;
+        let host = url.host_str().ok_or_else(invalid)?.trim_matches(['[', ']']).to_owned();
+        Ok((host, url.port_or_known_default().ok_or_else(invalid)?))
+    }
+
     pub(crate) fn tls(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.tls)
     }
@@ -56,6 +68,14 @@ mod tests {
             ("https://chat.example/", "wss://chat.example/websocket"),
         ] {
             assert_eq!(RegionAddress::new(rest, &Trust::System).unwrap().ws_url(), ws);
+        }
+        for (rest, host, port) in [
+            ("http://127.0.0.1:8080", "127.0.0.1", 8080),
+            ("https://chat.example/", "chat.example", 443),
+            ("https://[::1]:8443", "::1", 8443),
+        ] {
+            let address = RegionAddress::new(rest, &Trust::System).unwrap();
+            assert_eq!(address.host_and_port().unwrap(), (host.to_owned(), port));
         }
         for wrong in ["127.0.0.1:8080", "ftp://x", "http://", "httpss://x"] {
             assert!(RegionAddress::new(wrong, &Trust::System).is_err(), "{wrong}");

@@ -18,3 +18,6 @@ mod sockets;
 pub use front::{ClientAddress, Front, Proxies};
 pub use gateway::{Dependencies, Gateway};
 pub use settings::GatewaySettings;
+
+/// What a gateway's TLS agrees to carry (ALPN): HTTP/2 and HTTP/1.1, and frames of MSYNC without either.
+pub const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", bulkhead_msync::TRANSPORT_ALPN];

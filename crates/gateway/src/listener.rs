@@ -12,6 +12,7 @@ use axum::extract::ConnectInfo;
 use axum::response::Response;
 use axum::{Router, extract::Request};
 use bulkhead_model::Result;
+use bulkhead_msync::TRANSPORT_ALPN;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,7 +26,7 @@ use tower::ServiceExt;
 
 use crate::forwarded::client_of;
 use crate::proxy_protocol::take_header;
-use crate::{Front, Gateway, rest};
+use crate::{Front, Gateway, rest, sockets};
 
 /// How long a TLS handshake, the head of a request, and the first request of a connection may each take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -65,6 +66,7 @@ impl Gateway {
                 in_the_clear.clone()
             };
             let connection = Connection {
+                gateway: Arc::clone(&self),
                 routes,
                 http: Arc::clone(&http),
                 front: Arc::clone(&front),
@@ -105,6 +107,7 @@ fn http() -> Http {
 }
 
 struct Connection {
+    gateway: Arc<Gateway>,
     routes: Router,
     http: Arc<Http>,
     front: Arc<Front>,
@@ -123,13 +126,17 @@ impl Connection {
         }
         let Some(tls) = self.front.tls.clone() else { return self.run(stream).await };
         let handshake = TlsAcceptor::from(tls).accept(stream);
-        if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
-            self.run(stream).await;
+        let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await else { return };
+        if stream.get_ref().1.alpn_protocol() == Some(TRANSPORT_ALPN) {
+            let Self { gateway, place, .. } = self;
+            let _held = place;
+            return sockets::run_frames(gateway, stream).await;
         }
+        self.run(stream).await;
     }
 
     async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
-        let Self { routes, http, front, address, place, stopping } = self;
+        let Self { gateway: _, routes, http, front, address, place, stopping } = self;
         let asked = Arc::new(AtomicBool::new(false));
         let has_asked = Arc::clone(&asked);
         let service = service_fn(move |request: hyper::Request<Incoming>| {

@@ -7,6 +7,7 @@
 pub mod codec;
 mod queue;
 mod session;
+mod transport;
 mod wire;
 
 /// The wire types, generated from `proto/msync/msync.proto`.
@@ -20,4 +21,5 @@ pub use session::{
     Ack, CloseReason, Command, Delivery, Join, LoggedIn, LoginRefusal, Page, Publish, Session, SessionLimits,
     login_refusal, send_refusal,
 };
+pub use transport::{TRANSPORT_ALPN, TransportError, TransportFrame};
 pub use wire::Malformed;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bulkhead_chassis::config::LogFormat;
 use bulkhead_chassis::region_key::RegionKeyBytes;
 use bulkhead_chassis::{OsEntropy, StartError, SystemClock, lifecycle, region_key, telemetry, tls};
-use bulkhead_gateway::{Front, GatewaySettings, Proxies};
+use bulkhead_gateway::{ALPN, Front, GatewaySettings, Proxies};
 use bulkhead_model::{AppKey, Clock, Entropy, Region};
 use tokio::net::TcpListener;
 
@@ -80,7 +80,11 @@ pub(crate) async fn run(arguments: DevArguments) -> Result<(), Failure> {
             true => Some(tls::local_certificate(&place.folder.join("tls"), place.address.ip())?),
             false => None,
         };
-        let tls = certificate.as_ref().map(tls::server_config).transpose()?.map(|(tls, _)| tls);
+        let tls = certificate
+            .as_ref()
+            .map(|files| tls::server_config(files, &ALPN))
+            .transpose()?
+            .map(|(tls, _)| tls);
         region.serve(place.listener, Front { tls, proxies: Proxies::default() });
         reports.push(DevRegion::new(place.region, &place.public_url, apps));
         running.push(region);

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use bulkhead_chassis::config::{ClientAddressSource, ProxiesConfig};
 use bulkhead_chassis::{Config, Role, tls};
-use bulkhead_gateway::{ClientAddress, Dependencies, Front, Gateway, GatewaySettings, Proxies};
+use bulkhead_gateway::{ALPN, ClientAddress, Dependencies, Front, Gateway, GatewaySettings, Proxies};
 use tokio::net::TcpListener;
 
 use super::node::Node;
@@ -37,7 +37,8 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 }
 
 fn front(config: &Config) -> Result<Front, Failure> {
-    let tls = config.gateway.tls.as_ref().map(tls::server_config).transpose()?.map(|(tls, reloader)| {
+    let tls = config.gateway.tls.as_ref().map(|files| tls::server_config(files, &ALPN)).transpose()?;
+    let tls = tls.map(|(tls, reloader)| {
         tokio::spawn(reloader.run());
         tls
     });

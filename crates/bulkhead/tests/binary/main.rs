@@ -12,3 +12,4 @@ mod residency;
 mod roles;
 mod support;
 mod traces;
+mod transport;

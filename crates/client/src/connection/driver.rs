@@ -52,7 +52,7 @@ impl Driver {
             match self.converse(&mut socket).await {
                 End::Dropped => {
                     // Told politely, not waited for.
-                    let _ = timeout(TICK, socket.close(None)).await;
+                    let _ = timeout(TICK, socket::close(&mut socket)).await;
                     break "closed by this side".to_owned();
                 }
                 End::Kicked => break "the server ended the session".to_owned(),

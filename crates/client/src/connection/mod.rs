@@ -1,6 +1,7 @@
 //! The handle that a program holds; `driver` owns the socket, `session` knows the protocol.
 
 mod driver;
+mod frames_socket;
 mod session;
 mod socket;
 

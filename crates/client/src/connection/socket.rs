@@ -1,4 +1,4 @@
-//! Opens a WebSocket and logs in on it.
+//! Opens a socket and logs in on it: frames on a TLS connection where the server knows them, a WebSocket otherwise.
 
 use std::time::Duration;
 
@@ -13,16 +13,20 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
+use super::frames_socket::FramesSocket;
 use super::{Credential, Login};
 use crate::{ClientError, RegionAddress, Rest, frames};
 
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) enum Socket {
+    WebSocket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
+    Frames(Box<FramesSocket>),
+}
 
 /// How long connecting may take, and how long the answer to a login, as in the web SDK (msync.md §2).
 const STEP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Largest frame that is accepted: a page of 50 messages at their limit, and some.
-const FRAME_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// Connects and logs in.
 pub(super) async fn open(region: &RegionAddress, login: &Login, device: &str) -> Result<Socket, ClientError> {
@@ -44,11 +48,21 @@ pub(super) async fn open(region: &RegionAddress, login: &Login, device: &str) ->
 
 /// Sends one MSYNC frame.
 pub(super) async fn send(socket: &mut Socket, frame: Bytes) -> Result<(), ClientError> {
-    socket.send(Frame::Binary(frame)).await.map_err(|error| ClientError::Connection(error.to_string()))
+    let lost = |error: String| ClientError::Connection(error);
+    match socket {
+        Socket::WebSocket(socket) => {
+            socket.send(Frame::Binary(frame)).await.map_err(|error| lost(error.to_string()))
+        }
+        Socket::Frames(socket) => socket.send(frame).await.map_err(|error| lost(error.to_string())),
+    }
 }
 
 /// The next MSYNC frame; `None` for a frame that only keeps the WebSocket going.
 pub(super) async fn next(socket: &mut Socket) -> Result<Option<Bytes>, ClientError> {
+    let socket = match socket {
+        Socket::WebSocket(socket) => socket,
+        Socket::Frames(socket) => return socket.next().await.map(Some),
+    };
     match socket.next().await {
         Some(Ok(Frame::Binary(frame))) => Ok(Some(frame)),
         // The answer to a ping is sent by the library with the next read.
@@ -59,11 +73,25 @@ pub(super) async fn next(socket: &mut Socket) -> Result<Option<Bytes>, ClientErr
     }
 }
 
+/// Tells the server that this side goes.
+pub(super) async fn close(socket: &mut Socket) {
+    // Told politely: one that is gone already need not be told.
+    match socket {
+        Socket::WebSocket(socket) => drop(socket.as_mut().close(None).await),
+        Socket::Frames(socket) => drop(socket.close().await),
+    }
+}
+
 async fn connect(region: &RegionAddress) -> Result<Socket, ClientError> {
+    if region.is_tls()
+        && let Some(socket) = FramesSocket::connect(region).await?
+    {
+        return Ok(Socket::Frames(Box::new(socket)));
+    }
     let config = WebSocketConfig::default()
         .max_message_size(Some(FRAME_BYTES_MAX))
         .max_frame_size(Some(FRAME_BYTES_MAX));
-    let connector = match region.ws_url().starts_with("wss:") {
+    let connector = match region.is_tls() {
         true => Connector::Rustls(region.tls()),
         false => Connector::Plain,
     };
@@ -71,7 +99,7 @@ async fn connect(region: &RegionAddress) -> Result<Socket, ClientError> {
     let without_delay = true;
     connect_async_tls_with_config(region.ws_url(), Some(config), without_delay, Some(connector))
         .await
-        .map(|(socket, _)| socket)
+        .map(|(socket, _)| Socket::WebSocket(Box::new(socket)))
         .map_err(|error| ClientError::Connection(error.to_string()))
 }
 

@@ -8,11 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bulkhead_model::ErrorKind;
 use bulkhead_msync::{CloseReason, Command, LoggedIn, Session, SessionLimits};
-use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::FutureExt;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::alarm::Alarm;
@@ -23,6 +21,7 @@ use super::meters::OpenSocket;
 use super::outbox::{Event, Waiting};
 use super::readiness::Readiness;
 use super::translate;
+use super::wire::{Broken, Incoming, Outgoing, Wire};
 use crate::Gateway;
 use crate::attachment::Tenure;
 
@@ -44,7 +43,7 @@ const KICK_LIMIT: Duration = Duration::from_secs(1);
 /// A socket and its session. Small, because it is what an idle client costs.
 pub(super) struct Connection {
     gateway: Arc<Gateway>,
-    socket: WebSocket,
+    wire: Wire,
     readiness: Readiness,
     session: Session,
     client: Option<Box<Client>>,
@@ -66,6 +65,12 @@ pub(super) struct Connection {
 /// The socket is of no use any more.
 struct Gone;
 
+impl From<Broken> for Gone {
+    fn from(Broken: Broken) -> Self {
+        Self
+    }
+}
+
 /// How a look at everything that may be ready ended.
 #[derive(PartialEq, Eq)]
 enum Turn {
@@ -85,7 +90,7 @@ enum Done {
 }
 
 impl Connection {
-    pub(super) fn new(gateway: Arc<Gateway>, socket: WebSocket) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, wire: Wire) -> Self {
         let settings = &gateway.settings;
         let limits = SessionLimits {
             idle_limit_ms: settings.idle_limit_ms,
@@ -94,7 +99,7 @@ impl Connection {
         };
         let tenure = gateway.attachment.tenure();
         Self {
-            socket,
+            wire,
             readiness: Readiness::new(),
             session: Session::new(limits, gateway.clock.now_ms()),
             client: None,
@@ -269,19 +274,17 @@ impl Connection {
         let mut frames = 0;
         while self.readiness.may_read() && frames < FRAMES_PER_TURN && self.session.wants_frames() {
             self.readiness.begin();
-            let polled = self.socket.poll_next_unpin(&mut self.readiness.context());
-            let Poll::Ready(message) = polled else { break };
+            let polled = self.wire.poll_next(&mut self.readiness.context());
+            let Poll::Ready(incoming) = polled else { break };
             self.readiness.goes_on();
             frames += 1;
-            match message {
-                Some(Ok(Message::Binary(frame))) => self.session.frame(&frame, now_ms, out),
-                Some(Ok(Message::Pong(payload))) => self.session.pong(&payload, now_ms, out),
-                Some(Ok(Message::Ping(_))) => self.session.pinged(now_ms, out),
-                Some(Ok(Message::Text(_))) => self.session.close(CloseReason::NotBinary, out),
-                // The answer to a close is sent by reading on.
-                Some(Ok(Message::Close(_))) => self.went = true,
-                Some(Err(error)) if is_too_large(&error) => self.session.close(CloseReason::TooLarge, out),
-                Some(Err(_)) | None => return Err(Gone),
+            match incoming? {
+                Incoming::Frame(frame) => self.session.frame(&frame, now_ms, out),
+                Incoming::Pong(payload) => self.session.pong(&payload, now_ms, out),
+                Incoming::Ping => self.session.pinged(now_ms, out),
+                Incoming::Close => self.went = true,
+                Incoming::NotBinary => self.session.close(CloseReason::NotBinary, out),
+                Incoming::TooLarge => self.session.close(CloseReason::TooLarge, out),
             }
         }
         if frames > 0 {
@@ -330,11 +333,11 @@ impl Connection {
                 Command::Send(frame) => {
                     sent += 1;
                     unflushed = true;
-                    feed(&mut self.socket, Message::Binary(frame)).await?;
+                    patiently(self.wire.feed(Outgoing::Frame(frame))).await?;
                 }
                 Command::Ping(payload) => {
                     unflushed = true;
-                    feed(&mut self.socket, Message::Ping(Bytes::copy_from_slice(&payload))).await?;
+                    patiently(self.wire.feed(Outgoing::Ping(payload))).await?;
                 }
                 Command::Login(request) => {
                     let admission = login::admit(Arc::clone(&self.gateway), request);
@@ -344,7 +347,7 @@ impl Connection {
                 Command::Close(reason) => {
                     self.went |= matches!(reason, CloseReason::LoggedOut | CloseReason::Kicked);
                     self.gateway.meters.frames_sent.increment(sent);
-                    Box::pin(close(&mut self.socket, reason)).await;
+                    Box::pin(close(&mut self.wire, reason)).await;
                     return Err(Gone);
                 }
                 command => {
@@ -364,7 +367,7 @@ impl Connection {
         }
         self.gateway.meters.frames_sent.increment(sent);
         if unflushed {
-            patiently(self.socket.flush()).await?;
+            patiently(self.wire.flush()).await?;
         }
         Ok(done)
     }
@@ -374,10 +377,6 @@ impl Connection {
 async fn woken() {
     let mut is_again = false;
     poll_fn(|_| if std::mem::replace(&mut is_again, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-}
-
-async fn feed(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
-    patiently(socket.feed(message)).await
 }
 
 /// Waits for room in the socket, but not for ever. Mostly there is some, and then no timer is made.
@@ -394,29 +393,23 @@ async fn patiently<E>(writing: impl Future<Output = Result<(), E>>) -> Result<()
     }
 }
 
-async fn close(socket: &mut WebSocket, reason: CloseReason) {
-    let frame = CloseFrame { code: reason.code(), reason: "".into() };
+async fn close(wire: &mut Wire, reason: CloseReason) {
     if reason == CloseReason::Kicked {
         // The client gets the time to read the kick. A close on its heels is taken for a lost connection, and the client
         // comes back; one that closes by itself ends the wait, and one that reads nothing is not waited for longer.
         let reading = async {
-            if socket.flush().await.is_ok() {
-                while let Some(Ok(_)) = socket.next().await {}
+            if wire.flush().await.is_ok() {
+                while wire.next().await.is_ok() {}
             }
         };
         let _ = Box::pin(tokio::time::timeout(KICK_LIMIT, reading)).await;
     }
     let closing = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
+        if wire.feed(Outgoing::Close(reason.code())).await.is_ok() && wire.flush().await.is_ok() {
+            while wire.next().await.is_ok() {}
         }
     };
     let _ = tokio::time::timeout(LINGER_LIMIT, closing).await;
-}
-
-/// Whether a frame or message was over its limit, for which axum has no kind of its own.
-fn is_too_large(error: &axum::Error) -> bool {
-    error.to_string().contains("too long") || error.to_string().contains("too big")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! MSYNC sessions over WebSockets.
+//! MSYNC sessions over WebSockets, and over frames on a TLS connection.
 //!
 //! One task a socket. The [`Session`](bulkhead_msync::Session) decides; [`connection`] hands it what is ready (frames,
 //! outcomes, deliveries, the time), carries out its commands in order, and writes everything with one flush.
@@ -18,8 +18,9 @@ mod readiness;
 mod reopen;
 mod translate;
 mod upgrade;
+mod wire;
 
 pub(crate) use hub::Hub;
 pub(crate) use meters::Meters;
 pub(crate) use reopen::reopen_sessions;
-pub(crate) use upgrade::routes;
+pub(crate) use upgrade::{routes, run_frames};

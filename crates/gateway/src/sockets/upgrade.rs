@@ -1,4 +1,4 @@
-//! `/websocket` and `/ws`: from an HTTP request to a socket.
+//! From an HTTP request at `/websocket` or `/ws`, or from a TLS connection that was agreed to carry frames, to a socket.
 
 use std::sync::Arc;
 
@@ -11,8 +11,11 @@ use axum::{Json, Router};
 use bulkhead_model::limits::FRAME_BYTES_MAX;
 use http::StatusCode;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
+use super::wire::Wire;
 use crate::Gateway;
 use crate::listener::ConnectionPlace;
 
@@ -47,9 +50,14 @@ async fn upgrade(
             // On the heap, because the task also holds room for everything that came before it.
             Box::pin(async move {
                 let _held = (task, place);
-                Connection::new(gateway, socket).run().await;
+                Connection::new(gateway, Wire::WebSocket(socket)).run().await;
             })
         })
+}
+
+/// Runs a session on a TLS connection whose ends have agreed on [`TRANSPORT_ALPN`](bulkhead_msync::TRANSPORT_ALPN).
+pub(crate) async fn run_frames(gateway: Arc<Gateway>, stream: TlsStream<TcpStream>) {
+    Box::pin(Connection::new(gateway, Wire::frames(stream)).run()).await;
 }
 
 fn not_an_upgrade() -> Response {
