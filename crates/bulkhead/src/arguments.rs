@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Router(RoleArguments),
     /// Runs the storage service of a region.
     Storage(RoleArguments),
+    /// Runs a token server for the back end of one app.
+    TokenServer(RoleArguments),
     /// Creates, lists, shows and changes the apps of a region; builds and decodes tokens.
     Admin(AdminArguments),
     /// Asks a running node whether it is ready.

@@ -203,12 +203,17 @@ pub(crate) fn open_folder(
     data_dir: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<EmbeddedStore>, Failure> {
-    EmbeddedStore::open(data_dir, region, clock).map_err(|error| match error {
+    EmbeddedStore::open(data_dir, region, clock).map_err(|error| folder_failure(&error))
+}
+
+/// A folder that cannot be opened.
+pub(crate) fn folder_failure(error: &OpenError) -> Failure {
+    match error {
         OpenError::WrongRegion { .. } | OpenError::NewerFormat { .. } => Failure::usage(error.to_string()),
         OpenError::Io { .. } | OpenError::InUse { .. } | OpenError::Damaged { .. } => {
             Failure::io(error.to_string())
         }
-    })
+    }
 }
 
 /// The auth service on a store, which may be behind gRPC.

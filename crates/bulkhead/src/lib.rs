@@ -15,6 +15,7 @@ mod failure;
 mod health;
 mod listen;
 mod roles;
+mod token_server;
 mod tokens;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ pub fn run() -> ExitCode {
             Command::Auth(arguments) => roles::auth::run(&arguments.config).await,
             Command::Router(arguments) => roles::router::run(&arguments.config).await,
             Command::Storage(arguments) => roles::storage::run(&arguments.config).await,
+            Command::TokenServer(arguments) => token_server::run(&arguments.config).await,
             Command::Admin(arguments) => admin::run(arguments).await,
             Command::Health(arguments) => health::run(arguments).await,
             Command::Chat(arguments) => chat::run(arguments).await,

@@ -12,15 +12,17 @@ pub type RegionKeyBytes = Zeroizing<[u8; 32]>;
 
 /// Reads 64 hex digits, with or without a line end. `origin` says where they come from, for the error.
 pub fn from_hex(text: &[u8], origin: &str) -> Result<RegionKeyBytes, StartError> {
-    let mut key = RegionKeyBytes::default();
-    hex::decode_to_slice(text.trim_ascii(), key.as_mut_slice())
-        .map_err(|_| StartError::Usage(format!("{origin}: a region key is 64 hex digits")))?;
-    Ok(key)
+    read_hex(text, origin, "a region key")
 }
 
 /// Reads the key from a file that only its owner can read.
 pub fn from_file(path: &Path) -> Result<RegionKeyBytes, StartError> {
     from_hex(&read_private(path)?, &path.display().to_string())
+}
+
+/// Reads the key of a token server's map, which has the same form.
+pub fn map_key_from_file(path: &Path) -> Result<RegionKeyBytes, StartError> {
+    read_hex(&read_private(path)?, &path.display().to_string(), "a map key")
 }
 
 /// Reads the key from a file, which is made with a new key when it is not there.
@@ -33,6 +35,13 @@ pub fn from_file_or_new(path: &Path, entropy: &dyn Entropy) -> Result<RegionKeyB
     let mut text = Zeroizing::new(hex::encode(key.as_slice()));
     text.push('\n');
     write_private(path, text.as_bytes())?;
+    Ok(key)
+}
+
+fn read_hex(text: &[u8], origin: &str, what: &str) -> Result<RegionKeyBytes, StartError> {
+    let mut key = RegionKeyBytes::default();
+    hex::decode_to_slice(text.trim_ascii(), key.as_mut_slice())
+        .map_err(|_| StartError::Usage(format!("{origin}: {what} is 64 hex digits")))?;
     Ok(key)
 }
 

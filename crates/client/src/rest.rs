@@ -15,6 +15,9 @@ use crate::{ClientError, Message, RegionAddress, frames};
 /// How long a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 
+/// The machine word of a 404 that is about a user, and not about the app or the path (features.md §5).
+const USER_NOT_FOUND: &str = "service_resource_not_found";
+
 /// The REST API of one app.
 #[derive(Clone)]
 pub struct Rest {
@@ -146,6 +149,16 @@ impl Rest {
         })
     }
 
+    /// Whether there is a user of this name, with app privilege.
+    pub async fn user_exists(&self, app_token: &str, username: &str) -> Result<bool, ClientError> {
+        let request = self.http.get(format!("{}/users/{username}", self.base)).bearer_auth(app_token);
+        match self.call::<IgnoredAny>(request).await {
+            Ok(_) => Ok(true),
+            Err(ClientError::Rest { status: 404, error, .. }) if error == USER_NOT_FOUND => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends a text from `from` to up to 600 users, with app privilege; answers the message id for each user.
     pub async fn send_text(
         &self,
@@ -253,6 +266,13 @@ impl Rest {
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
         }
+        self.call(request).await
+    }
+
+    async fn call<A: for<'de> Deserialize<'de>>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<A, ClientError> {
         let unreachable = |error: reqwest::Error| match error.is_timeout() {
             true => ClientError::Timeout(CALL_LIMIT.as_secs()),
             // Without the address, which would only repeat what the caller knows.

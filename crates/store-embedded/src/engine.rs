@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bulkhead_model::{Clock, ErrorKind, Region, Result};
-use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store, WRITE_MUTATIONS_MAX};
+use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store, Table, WRITE_MUTATIONS_MAX, tables};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
@@ -40,8 +40,19 @@ impl EmbeddedStore {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Result<Arc<Self>, OpenError> {
+        Self::open_tables(path, region, &tables::ALL, clock, settings)
+    }
+
+    /// The same with other tables than a region's, for a process that is not part of one.
+    pub fn open_tables(
+        path: &Path,
+        region: Region,
+        tables: &'static [&'static Table],
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Arc<Self>, OpenError> {
         mark::check_or_make(path, region, clock.now_ms())?;
-        let trees = Arc::new(Trees::open(&path.join(mark::TREES_FOLDER))?);
+        let trees = Arc::new(Trees::open(&path.join(mark::TREES_FOLDER), tables)?);
         let io = |source| OpenError::Io { path: path.display().to_string(), source };
         mark::sync_folder(path).map_err(io)?;
         let writer = Writer { trees: trees.clone(), clock: clock.clone() };

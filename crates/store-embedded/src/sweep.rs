@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bulkhead_model::{Clock, Result};
-use bulkhead_store::{Table, tables};
+use bulkhead_store::Table;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -116,7 +116,7 @@ async fn step(
     requests: &Requests,
     place: Place,
 ) -> Result<(usize, Option<Place>)> {
-    let Some(table) = tables::ALL.get(place.table).copied() else { return Ok((0, None)) };
+    let Some(table) = trees.tables.get(place.table).copied() else { return Ok((0, None)) };
     let Found { expired, last } = find_expired(trees, table, place.after, clock.now_ms())?;
     let swept = match expired.is_empty() {
         true => 0,

@@ -1,9 +1,9 @@
-//! The engine's database: one tree for each declared table.
+//! The engine's database: one tree for each of its tables.
 
 use std::path::Path;
 
 use bulkhead_model::{Error, ErrorKind, Result};
-use bulkhead_store::{Table, tables};
+use bulkhead_store::Table;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
 
 use crate::OpenError;
@@ -14,11 +14,12 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// The open database. The folder is free for others when the last of its holders is gone.
 pub(crate) struct Trees {
     database: Database,
-    /// In the order of [`tables::ALL`].
+    /// In the order of the tables.
     trees: Vec<Keyspace>,
+    pub(crate) tables: &'static [&'static Table],
 }
 
-/// Position of a table in [`tables::ALL`].
+/// Position of a table among those of the database.
 pub(crate) type TableIndex = usize;
 
 /// One change of a commit: a key in the tree of a table, and the stored form to be written or `None` to remove it.
@@ -26,21 +27,21 @@ pub(crate) type Change = ((TableIndex, Vec<u8>), Option<Vec<u8>>);
 
 impl Trees {
     /// Opens the trees in `folder`, or makes them.
-    pub(crate) fn open(folder: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(folder: &Path, tables: &'static [&'static Table]) -> Result<Self, OpenError> {
         let failed = |error| open_error(folder, error);
         let database = Database::builder(folder).cache_size(CACHE_BYTES).open().map_err(failed)?;
-        let trees = tables::ALL
-            .into_iter()
+        let trees = tables
+            .iter()
             .map(|table| database.keyspace(table.name, KeyspaceCreateOptions::default))
             .collect::<fjall::Result<_>>()
             .map_err(failed)?;
-        Ok(Self { database, trees })
+        Ok(Self { database, trees, tables })
     }
 
     /// The tree of a table, and where it is.
     pub(crate) fn of(&self, table: &Table) -> Result<(TableIndex, &Keyspace)> {
         // A dozen tables: a walk beats a hash.
-        let index = tables::ALL.into_iter().position(|declared| declared == table);
+        let index = self.tables.iter().position(|declared| *declared == table);
         let found = index.and_then(|index| Some((index, self.trees.get(index)?)));
         found.ok_or_else(|| ErrorKind::InvalidArgument.with("no such table"))
     }

@@ -13,6 +13,7 @@ use super::engine::RawCql;
 use super::gateway::RawGateway;
 use super::identity::RawIdentity;
 use super::objects::RawObjects;
+use super::token_server::RawTokenServer;
 use super::traces::RawTelemetry;
 use super::{AuthLimits, Config, Endpoints, Log, RegionKeySource, Role, RouterLimits};
 use crate::region_key;
@@ -29,11 +30,11 @@ const ROUTER_BATCH_MAX: usize = 1000;
 /// The merged values as they stand in the files.
 #[derive(Deserialize)]
 pub(super) struct Raw {
-    region: String,
-    log: Log,
-    monitor: RawListen,
+    pub(super) region: String,
+    pub(super) log: Log,
+    pub(super) monitor: RawListen,
     telemetry: RawTelemetry,
-    lifecycle: RawLifecycle,
+    pub(super) lifecycle: RawLifecycle,
     identity: RawIdentity,
     gateway: RawGateway,
     homes: BTreeMap<String, String>,
@@ -41,6 +42,7 @@ pub(super) struct Raw {
     router: RawRouter,
     bus: RawBus,
     storage: RawStorage,
+    pub(super) token_server: RawTokenServer,
     endpoints: RawEndpoints,
 }
 
@@ -52,13 +54,13 @@ impl Raw {
 }
 
 #[derive(Deserialize)]
-struct RawListen {
+pub(super) struct RawListen {
     listen: String,
 }
 
 #[derive(Deserialize)]
-struct RawLifecycle {
-    drain_limit_ms: u64,
+pub(super) struct RawLifecycle {
+    pub(super) drain_limit_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -110,10 +112,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
         Role::Storage => &raw.storage.listen,
     };
     let listen = check.address(&format!("{}.listen", role.name()), listen);
-    let monitor = match raw.monitor.listen.as_str() {
-        "" => None,
-        listen => check.address("monitor.listen", listen),
-    };
+    let monitor = check.monitor(&raw.monitor);
     let endpoints = check.endpoints(role, region, &raw.endpoints, raw.identity.insecure);
     let identity = check.identity(role, raw.identity, listen);
     let traces = check.telemetry(region, &raw.telemetry);
@@ -151,7 +150,7 @@ pub(super) fn check(role: Role, raw: Raw, problems: &mut Vec<String>) -> Option<
 }
 
 pub(super) struct Check<'a> {
-    problems: &'a mut Vec<String>,
+    pub(super) problems: &'a mut Vec<String>,
 }
 
 impl Check<'_> {
@@ -159,7 +158,7 @@ impl Check<'_> {
         self.problems.push(format!("{key}: {what}"));
     }
 
-    fn region(&mut self, text: &str) -> Option<Region> {
+    pub(super) fn region(&mut self, text: &str) -> Option<Region> {
         if text.is_empty() {
             self.problem("region", "must be set to singapore, frankfurt or virginia");
             return None;
@@ -173,7 +172,14 @@ impl Check<'_> {
         }
     }
 
-    fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+    pub(super) fn monitor(&mut self, raw: &RawListen) -> Option<SocketAddr> {
+        match raw.listen.as_str() {
+            "" => None,
+            listen => self.address("monitor.listen", listen),
+        }
+    }
+
+    pub(super) fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
         let address = text.parse().ok();
         if address.is_none() {
             self.problem(key, "must be an address with a port, like 127.0.0.1:8080");

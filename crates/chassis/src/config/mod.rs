@@ -11,6 +11,7 @@ mod gateway;
 mod identity;
 mod layers;
 mod objects;
+mod token_server;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use engine::{CqlConfig, EngineConfig, PasswordSource};
 pub use gateway::{ClientAddressSource, GatewayConfig, GatewayLimits, ProxiesConfig};
 pub use identity::IdentityConfig;
 pub use objects::{ObjectsConfig, ObjectsPlace, SecretKeySource};
+pub use token_server::{TokenServerConfig, TokenServerLimits, TokenServerListen, TokenServerTlsFiles};
 pub use traces::TracesConfig;
 
 /// Every key with its default and its explanation.

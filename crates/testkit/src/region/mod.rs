@@ -113,6 +113,15 @@ impl TestRegion {
         })
     }
 
+    /// What `bulkhead admin` prints, as JSON, when it is asked something about a running region of separate processes of its
+    /// own. `arguments` begin behind `admin` and need `--json`.
+    pub fn admin(&self, arguments: &[&str]) -> Result<serde_json::Value> {
+        match &self.running {
+            Running::Own(own) => own.admin(arguments),
+            Running::Shared(_) => anyhow::bail!("a cluster that others share is not administered"),
+        }
+    }
+
     /// SIGKILL to every process at once.
     pub fn kill(&mut self) -> Result<()> {
         match &mut self.running {

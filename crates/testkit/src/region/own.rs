@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{App, Composition};
-use crate::operator::{Operator, make_users};
+use crate::operator::{Operator, admin, make_users};
 use crate::{Cassandra, Certificates, Process, free_ports, keyspace, roles};
 
 /// How long a start or a stop may take.
@@ -38,6 +39,8 @@ pub(super) struct OwnRegion {
     pub(super) port: u16,
     /// What the roles' storage section says beyond the data folder.
     storage_section: String,
+    /// Where auth listens; `None` for a region in one process.
+    auth_url: Option<String>,
     processes: Vec<(&'static str, Process)>,
 }
 
@@ -59,6 +62,7 @@ impl OwnRegion {
             region: description.region,
             port,
             storage_section: String::new(),
+            auth_url: None,
             processes: vec![("dev", dev)],
         };
         if composition == Composition::Roles {
@@ -85,6 +89,7 @@ impl OwnRegion {
             region: keyspace::REGION.to_owned(),
             port,
             storage_section,
+            auth_url: Some(auth_url.clone()),
         };
         region.wait_until_it_serves()?;
         let certificates = Certificates::of(binary, &region.folder().join("certificates"), keyspace::REGION)?;
@@ -99,6 +104,17 @@ impl OwnRegion {
     /// The folder with data and logs.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What a command of `bulkhead admin` prints about the running region, which must be of separate processes.
+    pub(super) fn admin(&self, arguments: &[&str]) -> Result<Value> {
+        let auth_url =
+            self.auth_url.as_ref().context("the region is one process, which nobody administers")?;
+        let certificates = Certificates::of(&self.binary, &self.folder().join("certificates"), &self.region)?;
+        let operator = Operator::new(&self.binary, &certificates, &self.region, auth_url)?;
+        let mut arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        arguments.extend_from_slice(operator.reach());
+        Ok(serde_json::from_slice(&admin(&self.binary, &arguments)?)?)
     }
 
     fn logs(&self) -> String {
@@ -137,7 +153,9 @@ impl OwnRegion {
             }
             Composition::Roles | Composition::RolesOnCassandra => {
                 let folder = self.folder.path();
-                roles::configure(&self.binary, folder, &self.region, self.port, &self.storage_section)?;
+                let auth_url =
+                    roles::configure(&self.binary, folder, &self.region, self.port, &self.storage_section)?;
+                self.auth_url = Some(auth_url);
                 self.processes = roles::start(&self.binary, folder)?;
             }
         }

@@ -16,6 +16,13 @@ const CLIENT_USES_UP_TO: u8 = 1;
 
 const CLIENT: &str = "bulkhead-client";
 
+/// A process of the app's own, which must not depend on what a region is made of.
+const TOKEN_SERVER: &str = "bulkhead-token-server";
+
+/// All that the token server may use: the pure crates, the client, and the storage port for its own map.
+const TOKEN_SERVER_USES: &[&str] =
+    &["bulkhead-model", "bulkhead-token", "bulkhead-seal", "bulkhead-store", CLIENT];
+
 const PLACES: &[Place] = &[
     // Pure: no I/O, no clock, no randomness.
     place("bulkhead-model", 0),
@@ -39,6 +46,8 @@ const PLACES: &[Place] = &[
     place("bulkhead-storage", 4),
     place("bulkhead-gateway", 4),
     place(CLIENT, 4),
+    // Beside a region, not in it.
+    place(TOKEN_SERVER, 5),
     // What every process has around its services: it hosts them without knowing one.
     Place { package: "bulkhead-chassis", layer: 5, never: SERVICES },
     // The one place that knows every crate.
@@ -98,6 +107,9 @@ fn check_edge(from: &str, to: &str) -> Option<String> {
     if from == CLIENT && used.layer > CLIENT_USES_UP_TO {
         return Some(format!("{from} uses {to}: the client stands on layers 0 and 1 only"));
     }
+    if from == TOKEN_SERVER && !TOKEN_SERVER_USES.contains(&to) {
+        return Some(format!("{from} uses {to}: the token server knows nothing of a region's inside"));
+    }
     None
 }
 
@@ -144,6 +156,16 @@ mod tests {
     #[test]
     fn the_client_stands_on_the_pure_crates_only() {
         assert_eq!(problems("bulkhead-client", "bulkhead-api").len(), 1);
+    }
+
+    #[test]
+    fn the_token_server_knows_nothing_of_a_regions_inside() {
+        for to in SERVICES.iter().chain(&["bulkhead-api", "bulkhead-rpc", "bulkhead-store-embedded"]) {
+            assert_eq!(problems(TOKEN_SERVER, to).len(), 1, "{to}");
+        }
+        for to in TOKEN_SERVER_USES {
+            assert!(problems(TOKEN_SERVER, to).is_empty(), "{to}");
+        }
     }
 
     #[test]
