@@ -22,7 +22,12 @@ pub(crate) fn yaml(text: &str) -> Value {
 
 /// What `kubectl kustomize` makes of a region's overlay.
 pub(crate) fn rendered(region: &str) -> String {
-    let overlay = root().join("k8s/regions").join(region);
+    render(&format!("k8s/regions/{region}"))
+}
+
+/// What `kubectl kustomize` makes of a folder.
+pub(crate) fn render(folder: &str) -> String {
+    let overlay = root().join(folder);
     let output = Command::new("kubectl").arg("kustomize").arg(overlay).output();
     let output = output.expect("these tests need kubectl (1.32 or newer) on the search path");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -17,19 +17,23 @@ const OPERATORS_SECRETS: [&str; 4] = ["region-key", "redis", "database", "object
 #[test]
 fn every_overlay_is_what_it_was_when_it_was_last_looked_at() {
     for region in REGIONS {
-        let golden = root().join(format!("k8s/golden/{region}.yaml"));
-        let rendered = rendered(region);
-        if std::env::var_os(WRITE).is_some() {
-            std::fs::write(&golden, &rendered).unwrap();
-        }
-        let golden = std::fs::read_to_string(&golden).unwrap_or_default();
-        if let Some((line, (was, is))) =
-            golden.lines().zip(rendered.lines()).enumerate().find(|(_, (was, is))| was != is)
-        {
-            panic!("{region}, line {}: was {was:?}, is {is:?}; look at it, then set {WRITE}=1", line + 1);
-        }
-        assert_eq!(golden.len(), rendered.len(), "{region}: look at it, then set {WRITE}=1");
+        is_as_agreed(region, &rendered(region));
     }
+}
+
+/// Compares what was rendered with the golden file of that name.
+pub(crate) fn is_as_agreed(name: &str, rendered: &str) {
+    let golden = root().join(format!("k8s/golden/{name}.yaml"));
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(&golden, rendered).unwrap();
+    }
+    let golden = std::fs::read_to_string(&golden).unwrap_or_default();
+    if let Some((line, (was, is))) =
+        golden.lines().zip(rendered.lines()).enumerate().find(|(_, (was, is))| was != is)
+    {
+        panic!("{name}, line {}: was {was:?}, is {is:?}; look at it, then set {WRITE}=1", line + 1);
+    }
+    assert_eq!(golden.len(), rendered.len(), "{name}: look at it, then set {WRITE}=1");
 }
 
 #[test]

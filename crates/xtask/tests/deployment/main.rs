@@ -10,3 +10,4 @@ mod metrics;
 mod policies;
 mod regions;
 mod strict;
+mod token_server;
