@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use bulkhead_model::Result;
 use bulkhead_proto::auth::{
-    AppList, AuthenticateRequest, ClientCredentialsGrant, CreateAppRequest, CreatedApp, FindAppRequest,
-    GrantedToken, Identity, InheritGrant, ListAppsRequest, ListUsersRequest, PasswordGrant,
-    RegisterUsersRequest, RegisteredUsers, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList,
-    UserRequest,
+    AppList, AuthenticateRequest, ChangedList, ChangesRequest, CheckGrantsRequest, ClientCredentialsGrant,
+    CreateAppRequest, CreatedApp, FindAppRequest, GrantStandings, GrantedToken, Identity, InheritGrant,
+    ListAppsRequest, ListUsersRequest, PasswordGrant, RegisterUsersRequest, RegisteredUsers,
+    RevokeAppTokensRequest, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList, UserRequest,
 };
 use bulkhead_proto::records::{App, User};
 
@@ -37,10 +37,16 @@ pub trait AuthApi: Send + Sync + 'static {
     async fn grant_inherit(&self, request: InheritGrant) -> Result<GrantedToken>;
     /// An opaque token with the privilege and remaining life of a valid AccessToken2.
     async fn exchange_token(&self, request: AuthenticateRequest) -> Result<GrantedToken>;
-    /// Ends one opaque token at once.
+    /// Ends one token at once, of either form, and the tokens that were given for it. One that is not known is no error.
     async fn revoke_token(&self, request: RevokeTokenRequest) -> Result<()>;
-    /// Ends every token of a user that was issued until now.
+    /// Ends every token of a user that was issued until now; an AccessToken2 also when it was issued in this second.
     async fn revoke_user_tokens(&self, request: UserRequest) -> Result<()>;
+    /// Ends every token of an app that was issued before an instant. `InvalidArgument` for one in the future.
+    async fn revoke_app_tokens(&self, request: RevokeAppTokensRequest) -> Result<()>;
+    /// Waits until something changes by which credentials are judged, or the time is over.
+    async fn changes(&self, request: ChangesRequest) -> Result<ChangedList>;
+    /// Whether those who were let in may stay, by what is stored at this instant.
+    async fn check_grants(&self, request: CheckGrantsRequest) -> Result<GrantStandings>;
 
     /// Registers users; each has its own outcome. Failures: `InvalidArgument`, `UserExists`.
     async fn register_users(&self, request: RegisterUsersRequest) -> Result<RegisteredUsers>;

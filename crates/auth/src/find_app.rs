@@ -40,10 +40,16 @@ impl AuthService {
         if let Some(app) = self.apps.get(&uuid) {
             return Ok(app);
         }
-        match self.app_named_at(rows::app_uuid(uuid)).await? {
-            Some(app) if app.uuid == uuid.0.as_slice() => self.remember(app),
-            _ => Err(ErrorKind::AppNotFound.into()),
+        let changes = self.changes.count();
+        let app = match self.app_named_at(rows::app_uuid(uuid)).await? {
+            Some(app) if app.uuid == uuid.0.as_slice() => self.remember(app)?,
+            _ => return Err(ErrorKind::AppNotFound.into()),
+        };
+        // What was read before a change must not outlive it.
+        if self.changes.count() != changes {
+            self.apps.invalidate(&uuid);
         }
+        Ok(app)
     }
 
     /// What to answer for an App ID that is not here: where its digits say that it lives, or that there is none.

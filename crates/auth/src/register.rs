@@ -74,8 +74,7 @@ impl AuthService {
             modified_ms: now_ms,
             activated: true,
             registration_key: registration_key.into(),
-            tokens_valid_from_ms: 0,
-            notification_display_style: None,
+            ..User::default()
         };
         // The ways to the user first: a crash in between leaves ways that lead nowhere, never a user that no list finds.
         let name = Bytes::from(username.clone());

@@ -8,6 +8,9 @@ use prost::Message;
 /// The one partition of the table of apps.
 pub(crate) const APPS_PARTITION: Bytes = Bytes::from_static(b"apps");
 
+/// The time that one partition of the table of changes is for, in milliseconds.
+const CHANGE_BUCKET_MS: u64 = 10 * 60 * 1000;
+
 /// The one partition of the table of users by time.
 pub(crate) const USERS_PARTITION: Bytes = Bytes::from_static(b"users");
 
@@ -44,6 +47,28 @@ pub(crate) fn user_by_time(app: AppUuid, registration_key: Bytes) -> RowKey {
 /// An opaque token, under the hash of its text.
 pub(crate) fn token(app: AppUuid, hash: &[u8; 32]) -> RowKey {
     row(&tables::TOKENS, Scope::App(app), Bytes::copy_from_slice(hash), Bytes::new())
+}
+
+/// An AccessToken2 that was revoked, under the hash of its text.
+pub(crate) fn revoked_token(app: AppUuid, hash: &[u8; 32]) -> RowKey {
+    row(&tables::REVOKED_TOKENS, Scope::App(app), Bytes::copy_from_slice(hash), Bytes::new())
+}
+
+/// Which partition of the table of changes an instant is in.
+pub(crate) fn change_bucket(at_ms: u64) -> u64 {
+    at_ms / CHANGE_BUCKET_MS
+}
+
+/// The partition's key.
+pub(crate) fn change_partition(bucket: u64) -> Bytes {
+    Bytes::copy_from_slice(&bucket.to_be_bytes())
+}
+
+/// A change of credentials, and its key within its partition.
+pub(crate) fn auth_change(at_ms: u64, salt: u64) -> (RowKey, Bytes) {
+    let key = Bytes::from([at_ms.to_be_bytes(), salt.to_be_bytes()].concat());
+    let partition = change_partition(change_bucket(at_ms));
+    (row(&tables::AUTH_CHANGES, Scope::Region, partition, key.clone()), key)
 }
 
 /// A put of an encoded record.

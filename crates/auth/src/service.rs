@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use bulkhead_api::AuthApi;
 use bulkhead_model::{AppUuid, Clock, Entropy, Region, Result};
 use bulkhead_proto::auth::{
-    AppList, AuthenticateRequest, ClientCredentialsGrant, CreateAppRequest, CreatedApp, FindAppRequest,
-    GrantedToken, Identity, InheritGrant, ListAppsRequest, ListUsersRequest, PasswordGrant,
-    RegisterUsersRequest, RegisteredUsers, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList,
-    UserRequest,
+    AppList, AuthenticateRequest, ChangedList, ChangesRequest, CheckGrantsRequest, ClientCredentialsGrant,
+    CreateAppRequest, CreatedApp, FindAppRequest, GrantStandings, GrantedToken, Identity, InheritGrant,
+    ListAppsRequest, ListUsersRequest, PasswordGrant, RegisterUsersRequest, RegisteredUsers,
+    RevokeAppTokensRequest, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList, UserRequest,
 };
 use bulkhead_proto::records::{App, User};
 use bulkhead_store::Store;
@@ -16,8 +16,12 @@ use moka::sync::Cache;
 
 use crate::AuthSettings;
 use crate::authenticate::Verdict;
+use crate::changes::Changes;
 use crate::passwords::Passwords;
 use crate::shown;
+
+/// How much longer a revocation is remembered than a verdict that was made just before it.
+const ENDED_MARGIN: Duration = Duration::from_secs(10);
 
 /// Apps, users and credentials of one region.
 pub struct AuthService {
@@ -30,7 +34,10 @@ pub struct AuthService {
     /// AppKeys, and App IDs in lower case, to the app's identity.
     pub(crate) names: Cache<String, AppUuid>,
     pub(crate) users: Cache<(AppUuid, String), Arc<User>>,
-    pub(crate) verdicts: Cache<[u8; 32], Verdict>,
+    pub(crate) verdicts: Cache<(AppUuid, [u8; 32]), Verdict>,
+    /// Tokens that were revoked for less long than a verdict is remembered: what was given for one ends with it.
+    pub(crate) ended: Cache<(AppUuid, [u8; 32]), ()>,
+    pub(crate) changes: Changes,
 }
 
 impl AuthService {
@@ -47,12 +54,14 @@ impl AuthService {
             store,
             region,
             clock,
+            changes: Changes::new(&*entropy),
             entropy: entropy.clone(),
             passwords: Passwords::new(settings.passwords, entropy),
             apps: cache(settings.apps_cached_max, life),
             names: cache(2 * settings.apps_cached_max, life),
             users: cache(settings.users_cached_max, life),
             verdicts: cache(settings.tokens_cached_max, life),
+            ended: cache(settings.tokens_cached_max, life + ENDED_MARGIN),
         })
     }
 }
@@ -108,11 +117,23 @@ impl AuthApi for AuthService {
     }
 
     async fn revoke_token(&self, request: RevokeTokenRequest) -> Result<()> {
-        self.revoke_opaque(request).await
+        self.revoke_one(request).await
     }
 
     async fn revoke_user_tokens(&self, request: UserRequest) -> Result<()> {
-        self.cut_tokens(request).await
+        self.revoke_of_user(request).await
+    }
+
+    async fn revoke_app_tokens(&self, request: RevokeAppTokensRequest) -> Result<()> {
+        self.revoke_of_app(request).await
+    }
+
+    async fn changes(&self, request: ChangesRequest) -> Result<ChangedList> {
+        self.next_changes(request).await
+    }
+
+    async fn check_grants(&self, request: CheckGrantsRequest) -> Result<GrantStandings> {
+        self.check_held(request).await
     }
 
     async fn register_users(&self, request: RegisterUsersRequest) -> Result<RegisteredUsers> {

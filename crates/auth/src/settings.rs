@@ -2,8 +2,8 @@
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     pub passwords: PasswordSettings,
-    /// How long an app, a user or a judged token may be answered from memory, in milliseconds: the time within which a
-    /// change made by another instance of this service is seen.
+    /// How long an app, a user or a judged token may be answered from memory, in milliseconds. What another instance of this
+    /// service changes is forgotten within a fifth of a second all the same.
     pub cache_ttl_ms: u64,
     /// Most apps in memory.
     pub apps_cached_max: u64,

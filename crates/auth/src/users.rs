@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bulkhead_model::{AppUuid, ErrorKind, Result, fold_username};
 use bulkhead_proto::auth::update_user_request::Change;
 use bulkhead_proto::auth::{ListUsersRequest, UpdateUserRequest, UserList, UserRequest};
-use bulkhead_proto::records::User;
+use bulkhead_proto::records::{AuthChange, User};
 use bulkhead_store::{Mutation, Scan, Scope, tables};
 use bytes::Bytes;
 use prost::Message;
 
 use crate::register::check_nickname;
+use crate::revoke::cut_ms;
 use crate::{AuthService, rows, shown};
 
 /// Most users of one page.
@@ -31,6 +32,7 @@ impl AuthService {
         if let Some(user) = self.users.get(&key) {
             return Ok(user);
         }
+        let changes = self.changes.count();
         let user = match self.user_of_uuid(app, &key.1).await? {
             Some(user) => user,
             None => {
@@ -41,7 +43,12 @@ impl AuthService {
         let user = Arc::new(user);
         // Under the username only, so that a change has one entry to drop; and never under a name that is somebody's
         // UUID, because that name leads elsewhere.
-        self.users.insert((app, user.username.clone()), user.clone());
+        let key = (app, user.username.clone());
+        self.users.insert(key.clone(), user.clone());
+        // What was read before a change must not outlive it.
+        if self.changes.count() != changes {
+            self.users.invalidate(&key);
+        }
         Ok(user)
     }
 
@@ -117,7 +124,8 @@ impl AuthService {
             match &change {
                 Change::Password(hash) => {
                     user.password_hash.clone_from(hash);
-                    user.tokens_valid_from_ms = cut_ms(now_ms, user);
+                    user.tokens_valid_from_ms = cut_ms(now_ms, user.tokens_valid_from_ms);
+                    user.cut_by_password = true;
                 }
                 Change::Activated(activated) => user.activated = *activated,
                 Change::Nickname(nickname) => user.nickname = Some(nickname.clone()),
@@ -125,13 +133,6 @@ impl AuthService {
             }
         })
         .await
-    }
-
-    pub(crate) async fn cut_tokens(&self, request: UserRequest) -> Result<()> {
-        let app = AppUuid::from_slice(&request.app)?;
-        let now_ms = self.clock.now_ms();
-        let cut = |user: &mut User| user.tokens_valid_from_ms = cut_ms(now_ms, user);
-        self.rewrite(app, &request.user, cut).await.map(drop)
     }
 
     pub(crate) async fn remove_user(&self, request: UserRequest) -> Result<User> {
@@ -144,12 +145,12 @@ impl AuthService {
                 Mutation::Delete(rows::user(app, &user.username)),
             ])
             .await?;
-        self.users.invalidate(&(app, user.username.clone()));
+        self.tell_of_user(app, &user.username).await?;
         Ok(Arc::unwrap_or_clone(user))
     }
 
     /// Changes a user's record, whoever else changes it at the same time.
-    async fn rewrite(&self, app: AppUuid, name: &str, change: impl Fn(&mut User)) -> Result<User> {
+    pub(crate) async fn rewrite(&self, app: AppUuid, name: &str, change: impl Fn(&mut User)) -> Result<User> {
         let username = self.user(app, name).await?.username.clone();
         let key = rows::user(app, &username);
         for _ in 0..ATTEMPTS_MAX {
@@ -161,15 +162,14 @@ impl AuthService {
             // Also when it failed: it may have been applied.
             self.users.invalidate(&(app, username.clone()));
             if done? {
+                self.tell_of_user(app, &username).await?;
                 return Ok(user);
             }
         }
         Err(ErrorKind::Conflict.into())
     }
-}
 
-/// The instant from which tokens are valid after a cut now: above it and above every cut before, so that what was issued
-/// in the same millisecond before the cut is refused.
-fn cut_ms(now_ms: u64, user: &User) -> u64 {
-    now_ms.max(user.tokens_valid_from_ms) + 1
+    async fn tell_of_user(&self, app: AppUuid, username: &str) -> Result<()> {
+        self.tell(app, AuthChange { user: username.to_owned(), ..AuthChange::default() }).await
+    }
 }

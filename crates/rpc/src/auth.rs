@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use bulkhead_api::AuthApi;
 use bulkhead_proto::auth::{
-    AppList, AuthenticateRequest, ClientCredentialsGrant, CreateAppRequest, CreatedApp, Done, FindAppRequest,
-    GrantedToken, Identity, InheritGrant, ListAppsRequest, ListUsersRequest, PasswordGrant,
-    RegisterUsersRequest, RegisteredUsers, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList,
-    UserRequest, auth_client, auth_server,
+    AppList, AuthenticateRequest, ChangedList, ChangesRequest, CheckGrantsRequest, ClientCredentialsGrant,
+    CreateAppRequest, CreatedApp, Done, FindAppRequest, GrantStandings, GrantedToken, Identity, InheritGrant,
+    ListAppsRequest, ListUsersRequest, PasswordGrant, RegisterUsersRequest, RegisteredUsers,
+    RevokeAppTokensRequest, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList, UserRequest,
+    auth_client, auth_server,
 };
 use bulkhead_proto::records::{App, User};
 
@@ -52,6 +53,8 @@ unary_calls! {
         find_app = find_app (FindAppRequest) -> App;
         show_app = show_app (FindAppRequest) -> App;
         update_app = update_app (UpdateAppRequest) -> App;
+        changes = changes (ChangesRequest) -> ChangedList;
+        check_grants = check_grants (CheckGrantsRequest) -> GrantStandings;
         authenticate = authenticate (AuthenticateRequest) -> Identity;
         grant_client_credentials = grant_client_credentials (ClientCredentialsGrant) -> GrantedToken;
         grant_password = grant_password (PasswordGrant) -> GrantedToken;
@@ -66,6 +69,7 @@ unary_calls! {
     done {
         revoke_token (RevokeTokenRequest) -> Done;
         revoke_user_tokens (UserRequest) -> Done;
+        revoke_app_tokens (RevokeAppTokensRequest) -> Done;
     }
     server {}
     client {}

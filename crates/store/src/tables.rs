@@ -24,6 +24,12 @@ pub static USERS_BY_TIME: Table = forever("users_by_time", "\"users\"", "8 bytes
 pub static USER_UUIDS: Table = forever("user_uuids", "user uuid", "");
 /// `records.Token`; expires with the token.
 pub static TOKENS: Table = forever("tokens", "SHA-256 of the token", "");
+/// `records.RevokedToken`; expires when the token would have ended.
+pub static REVOKED_TOKENS: Table = forever("revoked_tokens", "SHA-256 of the token", "");
+/// `records.AuthChange`, scope region: what the auth services of a region tell each other and gateways; each row expires
+/// minutes after its time.
+pub static AUTH_CHANGES: Table =
+    forever("auth_changes", "8 bytes of ten minutes", "8 bytes of time, 8 of salt");
 /// `records.Message`: the log of a channel.
 pub static MESSAGES: Table = Table {
     name: "messages",
@@ -87,7 +93,7 @@ pub static SLOTS: Table = forever("slots", "2 bytes of range", "");
 pub static DATA_KEYS: Table = forever("data_keys", "app uuid or \"region\"", "4 bytes of key version");
 
 /// Every table, in the order in which a schema creates them.
-pub static ALL: [&Table; 21] = [
+pub static ALL: [&Table; 23] = [
     &APPS,
     &APP_IDS,
     &APP_UUIDS,
@@ -95,6 +101,8 @@ pub static ALL: [&Table; 21] = [
     &USERS_BY_TIME,
     &USER_UUIDS,
     &TOKENS,
+    &REVOKED_TOKENS,
+    &AUTH_CHANGES,
     &MESSAGES,
     &DEDUP,
     &CONVERSATIONS,

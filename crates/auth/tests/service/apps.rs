@@ -126,6 +126,6 @@ async fn a_change_is_seen_at_once_under_every_name_and_counts_the_version_up() {
     }
     assert_eq!(region.change_app(Change::Plan("pro".into())).await.unwrap().plan, "pro");
     assert_eq!(refused(region.change_app(Change::Plan("gold".into())).await), ErrorKind::InvalidArgument);
-    let swap = region.change_app(Change::SwapCertificates(Done {})).await;
+    let swap = region.change_app(Change::SwapCertificates(Default::default())).await;
     assert_eq!(refused(swap), ErrorKind::InvalidArgument);
 }

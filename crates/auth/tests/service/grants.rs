@@ -1,7 +1,7 @@
 use bulkhead_api::AuthApi;
 use bulkhead_model::ErrorKind;
+use bulkhead_proto::auth::AuthenticateRequest;
 use bulkhead_proto::auth::update_app_request::Change as AppChange;
-use bulkhead_proto::auth::{AuthenticateRequest, RevokeTokenRequest};
 
 use crate::region::{PASSWORD, START_MS, TestRegion, refused};
 
@@ -108,8 +108,7 @@ async fn a_revoked_token_is_refused_at_once() {
     let token = region.password_grant("alice", PASSWORD, None).await.unwrap().access_token;
     let other = region.password_grant("alice", PASSWORD, None).await.unwrap().access_token;
     assert!(region.bearer(&token).await.is_ok());
-    let revoke = RevokeTokenRequest { app: region.app.uuid.clone(), token: token.clone() };
-    region.auth.revoke_token(revoke).await.unwrap();
+    region.revoke(&token).await.unwrap();
     assert_eq!(refused(region.bearer(&token).await), ErrorKind::Unauthenticated);
     assert!(region.bearer(&other).await.is_ok());
 }

@@ -6,4 +6,7 @@ mod apps;
 mod grants;
 mod logins;
 mod region;
+mod revocations;
+mod rules;
+mod standings;
 mod users;

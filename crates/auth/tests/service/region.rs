@@ -7,8 +7,9 @@ use bulkhead_proto::auth::registration::Outcome;
 use bulkhead_proto::auth::update_app_request::Change as AppChange;
 use bulkhead_proto::auth::update_user_request::Change as UserChange;
 use bulkhead_proto::auth::{
-    AuthenticateRequest, ClientCredentialsGrant, CreateAppRequest, GrantedToken, Identity, InheritGrant,
-    NewUser, PasswordGrant, RegisterUsersRequest, Registration, UpdateAppRequest, UpdateUserRequest,
+    AuthenticateRequest, CheckGrantsRequest, ClientCredentialsGrant, CreateAppRequest, GrantStanding,
+    GrantedToken, HeldGrant, Identity, InheritGrant, NewUser, PasswordGrant, RegisterUsersRequest,
+    Registration, RevokeAppTokensRequest, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest,
     UserRequest,
 };
 use bulkhead_proto::records::{App, User};
@@ -25,6 +26,7 @@ pub(crate) const PASSWORD: &str = "correct-horse";
 /// Singapore with one app and its user `alice`, on a folder of its own and a clock that stands still.
 pub(crate) struct TestRegion {
     pub(crate) auth: Arc<AuthService>,
+    store: Arc<EmbeddedStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) app: App,
     pub(crate) client_secret: String,
@@ -37,13 +39,53 @@ impl TestRegion {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
         let store = EmbeddedStore::open(folder.path(), Region::Singapore, clock.clone()).unwrap();
-        let settings = AuthSettings { passwords: PasswordSettings::cheap(), ..AuthSettings::default() };
-        let entropy = Arc::new(SeededEntropy::new(1));
-        let auth = AuthService::new(store, Region::Singapore, clock.clone(), entropy, settings);
+        let auth = auth_on(store.clone(), clock.clone(), 1);
         let made = auth.create_app(create("demo", "chat", "")).await.unwrap();
         let app = made.app.unwrap();
         let alice = register(&auth, &app.uuid, "alice", PASSWORD).await;
-        Self { auth, clock, app, client_secret: made.client_secret, alice, _folder: folder }
+        Self { auth, store, clock, app, client_secret: made.client_secret, alice, _folder: folder }
+    }
+
+    /// Another process of the auth service, on the same store.
+    pub(crate) fn another_auth(&self) -> Arc<AuthService> {
+        auth_on(self.store.clone(), self.clock.clone(), 2)
+    }
+
+    /// A bearer token that is shown to that process.
+    pub(crate) async fn bearer_at(&self, auth: &AuthService, token: &str) -> Result<Identity> {
+        let request = AuthenticateRequest {
+            app: self.app.uuid.clone(),
+            token: token.to_owned(),
+            ..AuthenticateRequest::default()
+        };
+        auth.authenticate(request).await
+    }
+
+    /// An AccessToken2 for alice that says of itself what the arguments say, signed with the primary certificate.
+    pub(crate) fn token_of(&self, issued_s: u32, life_s: u32, salt: u32) -> String {
+        let certificate = &self.app.certificate_primary;
+        build_chat_user_token(&self.app.app_id, certificate, "alice", issued_s, life_s, salt).unwrap()
+    }
+
+    pub(crate) async fn revoke(&self, token: &str) -> Result<()> {
+        let (app, token) = (self.app.uuid.clone(), token.to_owned());
+        self.auth.revoke_token(RevokeTokenRequest { app, token, ..RevokeTokenRequest::default() }).await
+    }
+
+    pub(crate) async fn revoke_all(&self, issued_before_ms: u64) -> Result<()> {
+        let request = RevokeAppTokensRequest { app: self.app.uuid.clone(), issued_before_ms };
+        self.auth.revoke_app_tokens(request).await
+    }
+
+    /// How these stand, as far as the whole of what they depend on goes.
+    pub(crate) async fn standings(&self, held: &[&Identity]) -> Vec<GrantStanding> {
+        let of = |identity: &&Identity| HeldGrant {
+            username: identity.username.clone(),
+            grant: identity.grant.clone(),
+        };
+        let grants = held.iter().map(of).collect();
+        let request = CheckGrantsRequest { app: self.app.uuid.clone(), grants, app_only: false };
+        self.auth.check_grants(request).await.unwrap().standings().collect()
     }
 
     pub(crate) fn now_s(&self) -> u32 {
@@ -134,6 +176,12 @@ impl TestRegion {
         let digits: String = self.alice.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
         [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
     }
+}
+
+fn auth_on(store: Arc<EmbeddedStore>, clock: Arc<ManualClock>, seed: u64) -> Arc<AuthService> {
+    let settings = AuthSettings { passwords: PasswordSettings::cheap(), ..AuthSettings::default() };
+    let entropy = Arc::new(SeededEntropy::new(seed));
+    AuthService::new(store, Region::Singapore, clock, entropy, settings)
 }
 
 pub(crate) fn create(org_name: &str, app_name: &str, app_id: &str) -> CreateAppRequest {

@@ -1,7 +1,9 @@
 use bulkhead_api::AuthApi;
-use bulkhead_model::{AppKey, Plan, Result};
+use bulkhead_auth::{accepts_secondary, token_life_s_max, token_skew_s};
+use bulkhead_chassis::SystemClock;
+use bulkhead_model::{AppKey, Clock, Plan, Result};
 use bulkhead_proto::auth::{
-    CreateAppRequest, Done, FindAppRequest, ListAppsRequest, UpdateAppRequest, find_app_request::By,
+    CreateAppRequest, FindAppRequest, ListAppsRequest, UpdateAppRequest, find_app_request::By,
     update_app_request::Change,
 };
 use bulkhead_proto::records::App;
@@ -9,6 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::ReachArguments;
+use super::app_tokens::{CertificateCommand, TokenRules, describe_secondary};
 use super::reach::Reached;
 use crate::Failure;
 
@@ -32,8 +35,11 @@ pub(super) enum AppCommand {
     List,
     /// Shows one app.
     Show { app: AppKey },
-    /// Changes the certificates that sign tokens, one step at a time.
-    RotateCertificate { app: AppKey, step: RotationStep },
+    /// The certificates that sign tokens, and for how long each is accepted.
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
+    /// What tokens the app accepts.
+    TokenRules(TokenRules),
     /// Lets everybody in without a token, or stops it.
     NoCertificate { app: AppKey, mode: Switch },
     /// Who may register a user: everybody, or only the app's back end.
@@ -44,17 +50,6 @@ pub(super) enum AppCommand {
         #[arg(value_parser = Plan::parse)]
         plan: Plan,
     },
-}
-
-/// One step of a rotation: make a secondary, let the back end sign with it, swap, delete the old one.
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum RotationStep {
-    /// Tokens of both certificates are taken from now on.
-    MakeSecondary,
-    /// The secondary becomes the primary and the other way round.
-    Swap,
-    /// Tokens of the secondary are refused from now on.
-    DeleteSecondary,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -87,13 +82,21 @@ async fn execute(auth: &dyn AuthApi, as_json: bool, command: AppCommand) -> Resu
         }
         AppCommand::List => list(auth, as_json).await?,
         AppCommand::Show { app } => print_app(&find(auth, &app).await?, None, as_json),
-        AppCommand::RotateCertificate { app, step } => {
-            let change = match step {
-                RotationStep::MakeSecondary => Change::MakeSecondaryCertificate(Done {}),
-                RotationStep::Swap => Change::SwapCertificates(Done {}),
-                RotationStep::DeleteSecondary => Change::DeleteSecondaryCertificate(Done {}),
-            };
-            update(auth, &app, change, as_json).await?;
+        AppCommand::Certificate(command) => {
+            let app = command.app();
+            match command.change() {
+                Some(change) => update(auth, app, change, as_json).await?,
+                None => print_app(&find(auth, app).await?, None, as_json),
+            }
+        }
+        AppCommand::TokenRules(rules) => {
+            let app = &rules.app;
+            let mut shown = find(auth, app).await?;
+            for change in rules.changes() {
+                let request = UpdateAppRequest { uuid: shown.uuid.clone(), change: Some(change) };
+                shown = auth.update_app(request).await?;
+            }
+            print_app(&shown, None, as_json);
         }
         AppCommand::NoCertificate { app, mode } => {
             update(auth, &app, Change::NoCertificate(matches!(mode, Switch::On)), as_json).await?;
@@ -178,9 +181,10 @@ fn print_app(app: &App, client_secret: Option<&str>, as_json: bool) {
         println!("App ID                 {}", app.app_id);
         println!("Region                 {} (fixed)", app.region);
         println!("Certificate            {}", app.certificate_primary);
-        let secondary =
-            if app.certificate_secondary.is_empty() { "none" } else { &app.certificate_secondary };
-        println!("Secondary certificate  {secondary}");
+        println!("Secondary certificate  {}", describe_secondary(app, SystemClock.now_ms()));
+        println!("Token life             at most {} s", token_life_s_max(app));
+        println!("Token clock skew       {} s", token_skew_s(app));
+        println!("Tokens of a user       {}", if app.single_token { "one" } else { "many" });
         println!("Client ID              {}", app.client_id);
         if let Some(secret) = client_secret {
             println!("Client secret          {secret} (shown only now)");
@@ -202,6 +206,12 @@ fn describe(app: &App, client_secret: Option<&str>) -> Value {
         "app_id": app.app_id,
         "app_certificate": app.certificate_primary,
         "app_certificate_secondary": app.certificate_secondary,
+        "app_certificate_secondary_until_ms": app.secondary_until_ms,
+        "app_certificate_secondary_accepted": accepts_secondary(app, SystemClock.now_ms()),
+        "token_life_max_s": token_life_s_max(app),
+        "token_skew_s": token_skew_s(app),
+        "single_token": app.single_token,
+        "tokens_valid_from_ms": app.tokens_valid_from_ms,
         "client_id": app.client_id,
         "region": app.region,
         "plan": app.plan,

@@ -2,6 +2,7 @@
 //! An app's region is fixed when it is created; there is no command that changes it.
 
 mod app;
+mod app_tokens;
 mod ca;
 mod ca_provision;
 mod migrate;
@@ -57,7 +58,7 @@ enum AdminCommand {
     /// Apps of the region.
     #[command(subcommand)]
     App(app::AppCommand),
-    /// AccessToken2, as an app's back end builds it.
+    /// AccessToken2, as an app's back end builds it, and taking tokens back.
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// The region's certificate authority and the certificates of its services.

@@ -1,5 +1,7 @@
+use bulkhead_api::AuthApi;
 use bulkhead_chassis::{OsEntropy, SystemClock};
 use bulkhead_model::{AppId, AppKey, Clock, limits::ACCESS_TOKEN_LIFE_S_MAX};
+use bulkhead_proto::auth::{RevokeAppTokensRequest, RevokeTokenRequest, UserRequest};
 use bulkhead_token::SignedToken;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -24,6 +26,8 @@ pub(super) enum TokenCommand {
         #[command(flatten)]
         signer: SignerArguments,
     },
+    /// Takes tokens back.
+    Revoke(RevokeArguments),
     /// Says what a token holds; needs no region.
     Decode {
         token: String,
@@ -31,6 +35,35 @@ pub(super) enum TokenCommand {
         #[arg(long, value_name = "HEX")]
         certificate: Option<String>,
     },
+}
+
+/// Which tokens are taken back. Their sockets are closed within a second, wherever they are.
+#[derive(Args)]
+pub(super) struct RevokeArguments {
+    #[arg(long, value_name = "ORG/APP")]
+    app: AppKey,
+    #[command(flatten)]
+    which: Which,
+    /// With --all: only tokens issued before this instant, in Unix milliseconds.
+    #[arg(long, value_name = "MS", requires = "all")]
+    issued_before_ms: Option<u64>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// This one; "-" reads it from the standard input, where no list of processes shows it.
+    #[arg(long)]
+    token: Option<String>,
+    /// The one with this SHA-256: 64 hex digits.
+    #[arg(long, value_name = "HEX")]
+    token_sha256: Option<String>,
+    /// All of this user, a username or the text form of a registration UUID, that were issued until now.
+    #[arg(long)]
+    user: Option<String>,
+    /// All of the app, those of its back end included.
+    #[arg(long)]
+    all: bool,
 }
 
 /// Whose certificate signs: an app of the region, or any that is given.
@@ -67,12 +100,43 @@ pub(super) async fn run(reach: &ReachArguments, command: TokenCommand) -> Result
             let now_ms = SystemClock.now_ms();
             println!("{}", tokens::build_app(&app_id, &certificate, now_ms, signer.ttl_s, &OsEntropy)?);
         }
+        TokenCommand::Revoke(arguments) => {
+            let reached = Reached::open(reach).await?;
+            let outcome = revoke(&*reached.auth, arguments).await;
+            reached.close().await;
+            outcome?;
+            println!("{}", if reach.json { "{\"revoked\":true}" } else { "revoked" });
+        }
         TokenCommand::Decode { token, certificate } => {
             let text = decode(&token, certificate.as_deref(), SystemClock.now_ms() / 1000)?;
             println!("{text}");
         }
     }
     Ok(())
+}
+
+async fn revoke(auth: &dyn AuthApi, arguments: RevokeArguments) -> Result<(), Failure> {
+    let app = find(auth, &arguments.app).await?.uuid;
+    let Which { token, token_sha256, user, .. } = arguments.which;
+    if let Some(user) = user {
+        return Ok(auth.revoke_user_tokens(UserRequest { app, user }).await?);
+    }
+    if token.is_none() && token_sha256.is_none() {
+        let issued_before_ms = arguments.issued_before_ms.unwrap_or_default();
+        return Ok(auth.revoke_app_tokens(RevokeAppTokensRequest { app, issued_before_ms }).await?);
+    }
+    let token = match token.as_deref() {
+        Some("-") => {
+            let mut line = String::new();
+            let read = std::io::stdin().read_line(&mut line);
+            read.map_err(|error| Failure::io(format!("standard input: {error}")))?;
+            line.trim().to_owned()
+        }
+        token => token.unwrap_or_default().to_owned(),
+    };
+    let token_sha256 = hex::decode(token_sha256.unwrap_or_default())
+        .map_err(|_| Failure::usage("--token-sha256 takes 64 hex digits"))?;
+    Ok(auth.revoke_token(RevokeTokenRequest { app, token, token_sha256: token_sha256.into() }).await?)
 }
 
 /// What a token says, as JSON; with a certificate also whether a server would take it.

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Ended, Running, dev_json, run, run_json, stopped_region};
 
@@ -44,20 +44,73 @@ fn an_app_is_created_listed_and_shown_and_its_region_is_fixed() {
 }
 
 #[test]
-fn certificates_rotate_in_three_steps() {
+fn certificates_rotate_and_the_old_one_is_accepted_for_a_time_that_is_shown() {
     let folder = stopped_region();
-    let rotate = |step| admin_json(folder.path(), &["app", "rotate-certificate", "demo/chat", step]);
-    let before = admin_json(folder.path(), &["app", "show", "demo/chat"]);
+    let certificate = |arguments: &[&str]| {
+        admin_json(
+            folder.path(),
+            &[&["app", "certificate", arguments[0], "demo/chat"], &arguments[1..]].concat(),
+        )
+    };
+    let before = certificate(&["show"]);
     assert_eq!(before["app_certificate_secondary"], "");
-    let made = rotate("make-secondary");
+    assert_eq!(before["app_certificate_secondary_accepted"], false);
+    let made = certificate(&["add"]);
     assert_eq!(made["app_certificate"], before["app_certificate"]);
     assert_eq!(made["app_certificate_secondary"].as_str().unwrap().len(), 32);
-    let swapped = rotate("swap");
+    assert_eq!(made["app_certificate_secondary_until_ms"], 0);
+    assert_eq!(made["app_certificate_secondary_accepted"], true);
+    let swapped = certificate(&["swap", "--overlap-s", "3600"]);
     assert_eq!(swapped["app_certificate"], made["app_certificate_secondary"]);
     assert_eq!(swapped["app_certificate_secondary"], made["app_certificate"]);
-    let done = rotate("delete-secondary");
+    assert!(swapped["app_certificate_secondary_until_ms"].as_u64().unwrap() > 0);
+    let shown = admin(folder.path(), &["app", "certificate", "show", "demo/chat"]).out;
+    assert!(shown.contains(" s more)"), "{shown}");
+    assert_eq!(certificate(&["disable"])["app_certificate_secondary_accepted"], false);
+    let shown = admin(folder.path(), &["app", "certificate", "show", "demo/chat"]).out;
+    assert!(shown.contains("(disabled)"), "{shown}");
+    let done = certificate(&["delete"]);
     assert_eq!(done["app_certificate"], swapped["app_certificate"]);
     assert_eq!(done["app_certificate_secondary"], "");
+    assert_eq!(admin(folder.path(), &["app", "certificate", "swap", "demo/chat"]).code, 1);
+}
+
+#[test]
+fn the_rules_for_tokens_are_shown_and_changed_within_their_bounds() {
+    let folder = stopped_region();
+    let show = || admin_json(folder.path(), &["app", "show", "demo/chat"]);
+    let rules = |app: Value| json!([app["token_life_max_s"], app["token_skew_s"], app["single_token"]]);
+    assert_eq!(rules(show()), json!([86_400, 5, false]));
+    let change =
+        ["app", "token-rules", "demo/chat", "--life-max-s", "3600", "--skew-s", "0", "--single", "on"];
+    admin_json(folder.path(), &change);
+    assert_eq!(rules(show()), json!([3_600, 0, true]));
+    admin_json(folder.path(), &["app", "token-rules", "demo/chat", "--single", "off"]);
+    assert_eq!(rules(show()), json!([3_600, 0, false]));
+    for wrong in [["--life-max-s", "59"], ["--skew-s", "301"]] {
+        let ended = admin(folder.path(), &[&["app", "token-rules", "demo/chat"], &wrong[..]].concat());
+        assert_eq!(ended.code, 1, "{}", ended.err);
+    }
+}
+
+#[test]
+fn tokens_are_taken_back_and_exactly_one_way_of_naming_them_is_asked_for() {
+    let folder = stopped_region();
+    let revoke = |arguments: &[&str]| {
+        admin(folder.path(), &[&["token", "revoke", "--app", "demo/chat"], arguments].concat())
+    };
+    let hash = "ab".repeat(32);
+    for named in [&["--token", "YWMtsome"][..], &["--token-sha256", &hash], &["--user", "alice"], &["--all"]]
+    {
+        let ended = revoke(named);
+        assert_eq!((ended.code, ended.out.trim()), (0, "revoked"), "{named:?}: {}", ended.err);
+    }
+    let shown = admin_json(folder.path(), &["app", "show", "demo/chat"]);
+    assert!(shown["tokens_valid_from_ms"].as_u64().unwrap() > 0);
+    for wrong in [&[][..], &["--all", "--user", "alice"], &["--user", "alice", "--issued-before-ms", "5"]] {
+        assert_eq!(revoke(wrong).code, 64, "{wrong:?}");
+    }
+    assert_eq!(revoke(&["--user", "nobody"]).code, 1);
 }
 
 #[test]

@@ -187,7 +187,19 @@ impl AuthApi for FakeAuth {
             Err(ErrorKind::Unauthenticated.into())
         }
     }
-    async fn revoke_token(&self, _: RevokeTokenRequest) -> Result<()> {
+    async fn revoke_token(&self, request: RevokeTokenRequest) -> Result<()> {
+        let named = if request.token.is_empty() { hex::encode(request.token_sha256) } else { request.token };
+        self.revoked.lock().push(named);
+        Ok(())
+    }
+    async fn revoke_app_tokens(&self, request: RevokeAppTokensRequest) -> Result<()> {
+        self.revoked.lock().push(format!("before {}", request.issued_before_ms));
+        Ok(())
+    }
+    async fn changes(&self, _: ChangesRequest) -> Result<ChangedList> {
+        std::future::pending().await
+    }
+    async fn check_grants(&self, _: CheckGrantsRequest) -> Result<GrantStandings> {
         unused()
     }
     async fn revoke_user_tokens(&self, request: UserRequest) -> Result<()> {

@@ -238,6 +238,9 @@ async fn tokens_decide_what_a_caller_may_do() {
         ("GET", "/users/alice/disconnect", Value::Null),
         ("POST", "/messages/users", json!({"to": ["bob"], "type": "txt", "body": {"msg": "m"}})),
         ("POST", "/token/users/alice/invalid", Value::Null),
+        ("POST", "/security/tokens/users/alice/revoke", Value::Null),
+        ("POST", "/security/tokens/revoke", json!({"token": ALICE_TOKEN})),
+        ("POST", "/security/tokens/revoke-all", json!({})),
         ("POST", "/token", json!({"grant_type": "inherit", "username": "bob"})),
         ("POST", "/users/bob/messageroaming", json!({"queue": "alice"})),
     ] {
@@ -247,6 +250,40 @@ async fn tokens_decide_what_a_caller_may_do() {
     }
     assert!(stack.fakes.router.published.lock().is_empty());
     assert!(stack.fakes.router.disconnected.lock().is_empty());
+    assert!(stack.fakes.auth.revoked.lock().is_empty());
+}
+
+#[tokio::test]
+async fn tokens_are_taken_back_by_themselves_by_their_hash_by_user_and_all() {
+    let stack = Stack::new();
+    let app = Some(APP_TOKEN);
+    let hash = "0a".repeat(32);
+    for (path, body) in [
+        ("revoke", json!({"token": "a token"})),
+        ("revoke", json!({"token_sha256": hash})),
+        ("users/Alice/revoke", Value::Null),
+        ("revoke-all", json!({})),
+        ("revoke-all", json!({"issued_before": 1_700_000_000_000_u64})),
+    ] {
+        let answered = stack.call("POST", &format!("/security/tokens/{path}"), app, body).await;
+        assert_eq!(
+            (answered.status.as_u16(), &answered.body["data"]["result"]),
+            (200, &json!(true)),
+            "{path}"
+        );
+    }
+    let expected = ["a token", hash.as_str(), "alice", "before 0", "before 1700000000000"];
+    assert_eq!(*stack.fakes.auth.revoked.lock(), expected);
+    for (path, body) in [
+        ("revoke", json!({})),
+        ("revoke", json!({"token": "a", "token_sha256": hash})),
+        ("revoke", json!({"token_sha256": "0a"})),
+        ("revoke-all", json!({"issued_before": "yesterday"})),
+        ("revoke-all", json!({"issued_before": 0})),
+    ] {
+        let answered = stack.call("POST", &format!("/security/tokens/{path}"), app, body).await;
+        assert_eq!(answered.body["error"], "illegal_argument", "{path}");
+    }
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod missing;
 mod rooms;
 mod routes;
 mod token;
+mod token_revocation;
 mod transfers;
 mod user_list;
 mod user_registration;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::channel_kind::{Groups, Rooms};
 use super::{
     Rest, channel_change, channel_details, channel_members, channel_standing, chatfile_download,
-    chatfile_upload, envelope, groups, history, messages, missing, rooms, token, user_list,
+    chatfile_upload, envelope, groups, history, messages, missing, rooms, token, token_revocation, user_list,
     user_registration, user_sessions, user_status, users,
 };
 
@@ -20,6 +20,9 @@ pub(super) fn table() -> Router {
         .route("/token", post(token::grant))
         .route("/token/users/{user}/invalid", post(token::invalidate))
         .route("/sdk/users/{user}/token/expires", get(token::expires))
+        .route("/security/tokens/revoke", post(token_revocation::revoke))
+        .route("/security/tokens/revoke-all", post(token_revocation::revoke_all))
+        .route("/security/tokens/users/{user}/revoke", post(token::invalidate))
         // Users: features.md §3.2.
         .route("/users", get(user_list::list).post(user_registration::register).delete(user_list::delete))
         .route("/users/{user}", get(users::get).put(users::change).delete(users::delete))

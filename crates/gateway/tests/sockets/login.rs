@@ -30,7 +30,8 @@ async fn a_user_logs_in_and_is_known_to_the_router_until_the_socket_closes() {
 async fn refused_logins_are_told_why_and_closed() {
     let region = Region::start().await;
     let revoked = region.token("alice").await;
-    let request = RevokeTokenRequest { app: region.app.clone(), token: revoked.clone() };
+    let request =
+        RevokeTokenRequest { app: region.app.clone(), token: revoked.clone(), ..Default::default() };
     region.auth.revoke_token(request).await.unwrap();
     let (bobs, app_token) = (region.token("bob").await, region.app_token.clone());
     for token in ["nonsense", "", &revoked, &bobs, &app_token] {

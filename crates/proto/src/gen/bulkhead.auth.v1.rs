@@ -61,7 +61,10 @@ pub struct UpdateAppRequest {
     /// 16 bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub uuid: ::prost::bytes::Bytes,
-    #[prost(oneof = "update_app_request::Change", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "update_app_request::Change",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 30, 31, 32, 33"
+    )]
     pub change: ::core::option::Option<update_app_request::Change>,
 }
 /// Nested message and enum types in `UpdateAppRequest`.
@@ -73,7 +76,7 @@ pub mod update_app_request {
         MakeSecondaryCertificate(super::Done),
         /// The secondary becomes the primary and the other way round.
         #[prost(message, tag = "3")]
-        SwapCertificates(super::Done),
+        SwapCertificates(super::SwapCertificates),
         #[prost(message, tag = "4")]
         DeleteSecondaryCertificate(super::Done),
         #[prost(bool, tag = "5")]
@@ -88,7 +91,25 @@ pub mod update_app_request {
         RecallWindowMs(u64),
         #[prost(uint32, tag = "10")]
         RestRatePerS(u32),
+        /// The secondary is refused this many seconds from now on, at most 30 days; 0 is at once.
+        #[prost(uint32, tag = "30")]
+        DisableSecondaryInS(u32),
+        /// 60 to 86,400 seconds, or 0 for the documented 24 hours.
+        #[prost(uint32, tag = "31")]
+        TokenLifeMaxS(u32),
+        /// 0 to 300 seconds.
+        #[prost(uint32, tag = "32")]
+        TokenSkewS(u32),
+        #[prost(bool, tag = "33")]
+        SingleToken(bool),
     }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SwapCertificates {
+    /// For how long the certificate that was the primary is still accepted, in seconds, at most 30 days; absent means 24
+    /// hours, after which no token that it signed lives.
+    #[prost(uint32, optional, tag = "1")]
+    pub overlap_s: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuthenticateRequest {
@@ -119,6 +140,28 @@ pub struct Identity {
     /// Let in by "No certificate" mode only.
     #[prost(bool, tag = "5")]
     pub without_certificate: bool,
+    /// An encoded Grant: what a session keeps of its login, to have it checked again.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub grant: ::prost::bytes::Bytes,
+}
+/// What it depends on, besides its end, whether somebody who was let in may stay.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Grant {
+    /// 16 bytes; empty for app privilege.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub user_uuid: ::prost::bytes::Bytes,
+    /// SHA-256 of the token; empty when let in by "No certificate" mode.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub token: ::prost::bytes::Bytes,
+    /// SHA-256 of the AccessToken2 that an opaque token was given for; empty for all others.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub source: ::prost::bytes::Bytes,
+    /// Unix milliseconds; an AccessToken2 has whole seconds.
+    #[prost(uint64, tag = "4")]
+    pub issued_ms: u64,
+    /// Fingerprint of the certificate that signed the token; empty for one that none did.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub certificate: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClientCredentialsGrant {
@@ -168,12 +211,78 @@ pub struct GrantedToken {
     #[prost(uint64, tag = "4")]
     pub issued_ms: u64,
 }
+/// Names the token by its text or by the SHA-256 of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeTokenRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub app: ::prost::bytes::Bytes,
     #[prost(string, tag = "2")]
     pub token: ::prost::alloc::string::String,
+    /// 32 bytes, when `token` is empty.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub token_sha256: ::prost::bytes::Bytes,
+}
+/// Ends every token of an app, of users and of the app itself, that was issued before an instant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeAppTokensRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    /// Unix milliseconds, not in the future; 0 means now, the present second included.
+    #[prost(uint64, tag = "2")]
+    pub issued_before_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangesRequest {
+    /// From the answer before, as they were; 0 at first.
+    #[prost(uint64, tag = "1")]
+    pub instance: u64,
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    /// `heard_ms` of the answer before; at first the instant from which on changes matter.
+    #[prost(uint64, tag = "3")]
+    pub heard_ms: u64,
+    /// How long to wait for a change, in milliseconds; at most 2,000.
+    #[prost(uint32, tag = "4")]
+    pub wait_ms: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangedList {
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<crate::records::AuthChange>,
+    #[prost(uint64, tag = "2")]
+    pub instance: u64,
+    #[prost(uint64, tag = "3")]
+    pub sequence: u64,
+    #[prost(uint64, tag = "4")]
+    pub heard_ms: u64,
+    /// There were changes that are not known any more: everything has to be checked.
+    #[prost(bool, tag = "5")]
+    pub missed: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckGrantsRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    /// At most 500.
+    #[prost(message, repeated, tag = "2")]
+    pub grants: ::prost::alloc::vec::Vec<HeldGrant>,
+    /// The app has changed, not its users or single tokens.
+    #[prost(bool, tag = "3")]
+    pub app_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldGrant {
+    #[prost(string, tag = "1")]
+    pub username: ::prost::alloc::string::String,
+    /// `Identity.grant`, as it was.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub grant: ::prost::bytes::Bytes,
+}
+/// In the order of the request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GrantStandings {
+    #[prost(enumeration = "GrantStanding", repeated, tag = "1")]
+    pub standings: ::prost::alloc::vec::Vec<i32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RegisterUsersRequest {
@@ -273,6 +382,42 @@ pub mod update_user_request {
         Nickname(::prost::alloc::string::String),
         #[prost(uint32, tag = "6")]
         NotificationDisplayStyle(u32),
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GrantStanding {
+    Stands = 0,
+    /// The token was revoked, cut off, outlived by a newer one, or its certificate or mode is no longer accepted.
+    Ended = 1,
+    PasswordChanged = 2,
+    Deactivated = 3,
+    Removed = 4,
+}
+impl GrantStanding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Stands => "GRANT_STANDING_STANDS",
+            Self::Ended => "GRANT_STANDING_ENDED",
+            Self::PasswordChanged => "GRANT_STANDING_PASSWORD_CHANGED",
+            Self::Deactivated => "GRANT_STANDING_DEACTIVATED",
+            Self::Removed => "GRANT_STANDING_REMOVED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GRANT_STANDING_STANDS" => Some(Self::Stands),
+            "GRANT_STANDING_ENDED" => Some(Self::Ended),
+            "GRANT_STANDING_PASSWORD_CHANGED" => Some(Self::PasswordChanged),
+            "GRANT_STANDING_DEACTIVATED" => Some(Self::Deactivated),
+            "GRANT_STANDING_REMOVED" => Some(Self::Removed),
+            _ => None,
+        }
     }
 }
 /// Generated client implementations.
@@ -613,6 +758,70 @@ pub mod auth_client {
                 .insert(GrpcMethod::new("bulkhead.auth.v1.Auth", "RevokeUserTokens"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn revoke_app_tokens(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeAppTokensRequest>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.auth.v1.Auth/RevokeAppTokens",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.auth.v1.Auth", "RevokeAppTokens"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What gateways close sockets by: waits for changes, then whoever may be concerned is checked.
+        pub async fn changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangedList>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.auth.v1.Auth/Changes",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.auth.v1.Auth", "Changes"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn check_grants(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckGrantsRequest>,
+        ) -> std::result::Result<tonic::Response<super::GrantStandings>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.auth.v1.Auth/CheckGrants",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.auth.v1.Auth", "CheckGrants"));
+            self.inner.unary(req, path, codec).await
+        }
         /// --- users ---
         pub async fn register_users(
             &mut self,
@@ -789,6 +998,19 @@ pub mod auth_server {
             &self,
             request: tonic::Request<super::UserRequest>,
         ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
+        async fn revoke_app_tokens(
+            &self,
+            request: tonic::Request<super::RevokeAppTokensRequest>,
+        ) -> std::result::Result<tonic::Response<super::Done>, tonic::Status>;
+        /// What gateways close sockets by: waits for changes, then whoever may be concerned is checked.
+        async fn changes(
+            &self,
+            request: tonic::Request<super::ChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangedList>, tonic::Status>;
+        async fn check_grants(
+            &self,
+            request: tonic::Request<super::CheckGrantsRequest>,
+        ) -> std::result::Result<tonic::Response<super::GrantStandings>, tonic::Status>;
         /// --- users ---
         async fn register_users(
             &self,
@@ -1390,6 +1612,137 @@ pub mod auth_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeUserTokensSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.auth.v1.Auth/RevokeAppTokens" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeAppTokensSvc<T: Auth>(pub Arc<T>);
+                    impl<
+                        T: Auth,
+                    > tonic::server::UnaryService<super::RevokeAppTokensRequest>
+                    for RevokeAppTokensSvc<T> {
+                        type Response = super::Done;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeAppTokensRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Auth>::revoke_app_tokens(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeAppTokensSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.auth.v1.Auth/Changes" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangesSvc<T: Auth>(pub Arc<T>);
+                    impl<T: Auth> tonic::server::UnaryService<super::ChangesRequest>
+                    for ChangesSvc<T> {
+                        type Response = super::ChangedList;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Auth>::changes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/bulkhead.auth.v1.Auth/CheckGrants" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckGrantsSvc<T: Auth>(pub Arc<T>);
+                    impl<T: Auth> tonic::server::UnaryService<super::CheckGrantsRequest>
+                    for CheckGrantsSvc<T> {
+                        type Response = super::GrantStandings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckGrantsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Auth>::check_grants(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckGrantsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -47,6 +47,21 @@ pub struct App {
     /// Increases with each change, for compare-and-set.
     #[prost(uint64, tag = "17")]
     pub version: u64,
+    /// Largest life of an AccessToken2 that is accepted, in seconds; 0 means the documented 24 hours.
+    #[prost(uint32, tag = "30")]
+    pub token_life_max_s: u32,
+    /// By how much the clock of a token's issuer may be ahead, in seconds; absent means the default.
+    #[prost(uint32, optional, tag = "31")]
+    pub token_skew_s: ::core::option::Option<u32>,
+    /// A newer token of a user ends the user's older ones.
+    #[prost(bool, tag = "32")]
+    pub single_token: bool,
+    /// Tokens issued before this instant are refused, whoever holds them.
+    #[prost(uint64, tag = "33")]
+    pub tokens_valid_from_ms: u64,
+    /// From this instant on the secondary certificate is refused; 0 means that no end is set.
+    #[prost(uint64, tag = "34")]
+    pub secondary_until_ms: u64,
 }
 /// Tables `app_ids` and `app_uuids`: where an App ID or UUID leads to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -83,6 +98,12 @@ pub struct User {
     pub tokens_valid_from_ms: u64,
     #[prost(uint32, optional, tag = "10")]
     pub notification_display_style: ::core::option::Option<u32>,
+    /// The second of issue of the newest token that was seen, while the app lets a user hold one.
+    #[prost(uint64, tag = "30")]
+    pub newest_token_ms: u64,
+    /// The tokens before `tokens_valid_from_ms` were ended by a change of the password.
+    #[prost(bool, tag = "31")]
+    pub cut_by_password: bool,
 }
 /// Table `tokens`: an opaque token, under the SHA-256 of its text.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -95,6 +116,34 @@ pub struct Token {
     /// 0 means never.
     #[prost(uint64, tag = "3")]
     pub expires_ms: u64,
+    /// Of a token that was given for an AccessToken2: that token's SHA-256, and the fingerprint of the certificate that
+    /// signed it. It ends with either.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub source: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "11")]
+    pub certificate: ::prost::bytes::Bytes,
+}
+/// Table `revoked_tokens`: an AccessToken2 that counts no more, under the SHA-256 of its text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokedToken {
+    #[prost(uint64, tag = "1")]
+    pub revoked_ms: u64,
+}
+/// Table `auth_changes`: something that credentials are judged by has changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuthChange {
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub app: ::prost::bytes::Bytes,
+    /// Only this user; empty for the app itself.
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    /// Only the token with this SHA-256.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub token: ::prost::bytes::Bytes,
+    /// The change comes into force at this instant; 0 for one that is in force.
+    #[prost(uint64, tag = "4")]
+    pub due_ms: u64,
 }
 /// Table `messages`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -50,8 +50,12 @@ pub static CALLS: &[CallRule] = &[
     call("/bulkhead.auth.v1.Auth/GrantPassword", &[Gateway]),
     call("/bulkhead.auth.v1.Auth/GrantInherit", &[Gateway]),
     call("/bulkhead.auth.v1.Auth/ExchangeToken", &[Gateway]),
-    call("/bulkhead.auth.v1.Auth/RevokeToken", &[Gateway]),
+    call("/bulkhead.auth.v1.Auth/RevokeToken", &[Gateway, Console]),
     call("/bulkhead.auth.v1.Auth/RevokeUserTokens", &[Gateway, Console]),
+    call("/bulkhead.auth.v1.Auth/RevokeAppTokens", &[Gateway, Console]),
+    // --- auth: whether those who were let in may stay, which is the gateways' to ask.
+    call("/bulkhead.auth.v1.Auth/Changes", &[Gateway]),
+    call("/bulkhead.auth.v1.Auth/CheckGrants", &[Gateway]),
     // --- auth: users. The router only asks whether one exists.
     call("/bulkhead.auth.v1.Auth/RegisterUsers", &[Gateway, Console]),
     call("/bulkhead.auth.v1.Auth/FindUser", &[Gateway, Router, Console]),
@@ -115,6 +119,8 @@ pub static TABLES: &[TableRule] = &[
     own(&tables::USERS_BY_TIME, &[Auth]),
     own(&tables::USER_UUIDS, &[Auth]),
     own(&tables::TOKENS, &[Auth]),
+    own(&tables::REVOKED_TOKENS, &[Auth]),
+    own(&tables::AUTH_CHANGES, &[Auth]),
     own(&tables::MESSAGES, &[Router]),
     own(&tables::DEDUP, &[Router]),
     own(&tables::CONVERSATIONS, &[Router]),

@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use bulkhead_api::AuthApi;
 use bulkhead_model::{ErrorKind, Result};
 use bulkhead_proto::auth::{
-    AppList, AuthenticateRequest, ClientCredentialsGrant, CreateAppRequest, CreatedApp, FindAppRequest,
-    GrantedToken, Identity, InheritGrant, ListAppsRequest, ListUsersRequest, PasswordGrant,
-    RegisterUsersRequest, RegisteredUsers, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList,
-    UserRequest,
+    AppList, AuthenticateRequest, ChangedList, ChangesRequest, CheckGrantsRequest, ClientCredentialsGrant,
+    CreateAppRequest, CreatedApp, FindAppRequest, GrantStandings, GrantedToken, Identity, InheritGrant,
+    ListAppsRequest, ListUsersRequest, PasswordGrant, RegisterUsersRequest, RegisteredUsers,
+    RevokeAppTokensRequest, RevokeTokenRequest, UpdateAppRequest, UpdateUserRequest, UserList, UserRequest,
 };
 use bulkhead_proto::records::{App, User};
 use bulkhead_rpc::{AuthClient, RpcServer};
@@ -72,6 +72,18 @@ impl AuthApi for EchoAuth {
         Err(ErrorKind::UserNotFound.into())
     }
 
+    async fn revoke_app_tokens(&self, _: RevokeAppTokensRequest) -> Result<()> {
+        Err(ErrorKind::AppNotFound.into())
+    }
+
+    async fn changes(&self, request: ChangesRequest) -> Result<ChangedList> {
+        Ok(ChangedList { sequence: request.sequence + 1, ..Default::default() })
+    }
+
+    async fn check_grants(&self, request: CheckGrantsRequest) -> Result<GrantStandings> {
+        Ok(GrantStandings { standings: vec![0; request.grants.len()] })
+    }
+
     async fn register_users(&self, _: RegisterUsersRequest) -> Result<RegisteredUsers> {
         Ok(RegisteredUsers::default())
     }
@@ -130,6 +142,12 @@ async fn every_call_reaches_the_method_of_its_name() {
     assert_eq!(client.exchange_token(identity).await.unwrap().expires_ms, 4);
     client.revoke_token(RevokeTokenRequest::default()).await.unwrap();
     assert_eq!(client.revoke_user_tokens(user()).await, Err(ErrorKind::UserNotFound.into()));
+    let all = client.revoke_app_tokens(RevokeAppTokensRequest::default()).await;
+    assert_eq!(all, Err(ErrorKind::AppNotFound.into()));
+    let since = ChangesRequest { sequence: 6, ..Default::default() };
+    assert_eq!(client.changes(since).await.unwrap().sequence, 7);
+    let grants = CheckGrantsRequest { grants: vec![Default::default(); 2], ..Default::default() };
+    assert_eq!(client.check_grants(grants).await.unwrap().standings, [0, 0]);
     client.register_users(RegisterUsersRequest::default()).await.unwrap();
     assert_eq!(client.find_user(user()).await.unwrap().username, "alice");
     let list = ListUsersRequest { cursor: "c".to_owned(), ..Default::default() };
