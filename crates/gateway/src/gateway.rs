@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attachment::Attachment;
-use crate::sockets::{self, Hub, Meters};
+use crate::sockets::{self, Hub, Lately, Meters};
 use crate::{GatewaySettings, rest};
 
 /// How long a drain waits for what clients are still owed, in milliseconds.
@@ -40,6 +40,8 @@ pub struct Gateway {
     pub(crate) name: String,
     /// The sessions that are logged in.
     pub(crate) hub: Arc<Hub>,
+    /// What changed so short a time ago that a login may have been judged before it.
+    pub(crate) lately: Lately,
     pub(crate) attachment: Attachment,
     /// Attachments on their way in and out.
     pub(crate) transfers: Arc<rest::Transfers>,
@@ -58,6 +60,11 @@ impl Gateway {
     pub async fn start(dependencies: Dependencies, settings: GatewaySettings) -> Result<Arc<Self>> {
         let gateway = Self::new(dependencies, settings);
         gateway.attach_first().await?;
+        let watching = sockets::watch_grants(Arc::downgrade(&gateway));
+        let stopping = gateway.stopping.clone();
+        tokio::spawn(async move {
+            let _ = stopping.run_until_cancelled(watching).await;
+        });
         Ok(gateway)
     }
 
@@ -75,6 +82,7 @@ impl Gateway {
             entropy,
             name,
             hub: Arc::new(Hub::new(settings.outbox_bytes_max)),
+            lately: Lately::default(),
             attachment: Attachment::new(),
             settings,
             transfers: Arc::default(),

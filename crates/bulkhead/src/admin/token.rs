@@ -45,7 +45,7 @@ pub(super) struct RevokeArguments {
     #[command(flatten)]
     which: Which,
     /// With --all: only tokens issued before this instant, in Unix milliseconds.
-    #[arg(long, value_name = "MS", requires = "all")]
+    #[arg(long, value_name = "MS", conflicts_with_all = ["token", "token_sha256", "user"])]
     issued_before_ms: Option<u64>,
 }
 

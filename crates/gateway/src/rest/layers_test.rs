@@ -266,11 +266,7 @@ async fn tokens_are_taken_back_by_themselves_by_their_hash_by_user_and_all() {
         ("revoke-all", json!({"issued_before": 1_700_000_000_000_u64})),
     ] {
         let answered = stack.call("POST", &format!("/security/tokens/{path}"), app, body).await;
-        assert_eq!(
-            (answered.status.as_u16(), &answered.body["data"]["result"]),
-            (200, &json!(true)),
-            "{path}"
-        );
+        assert_eq!((answered.status, &answered.body["data"]["result"]), (200, &json!(true)), "{path}");
     }
     let expected = ["a token", hash.as_str(), "alice", "before 0", "before 1700000000000"];
     assert_eq!(*stack.fakes.auth.revoked.lock(), expected);

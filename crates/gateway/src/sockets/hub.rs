@@ -40,8 +40,8 @@ pub(crate) struct Hub {
 pub(super) struct SessionHandle {
     /// How it was opened at the router, so that it can be opened at another.
     pub(super) opening: OpenSessionRequest,
-    /// When its user was let in, in Unix milliseconds.
-    pub(super) since_ms: u64,
+    /// By what its user was let in, as the auth service has it checked again.
+    pub(super) grant: Box<[u8]>,
     pub(super) outbox: Outbox,
     ended: AtomicBool,
 }
@@ -64,10 +64,11 @@ impl Hub {
     }
 
     /// Makes a session known. Must come before the router is told of it, so that no delivery is missed.
-    pub(super) fn register(self: &Arc<Self>, opening: OpenSessionRequest, since_ms: u64) -> Registration {
+    pub(super) fn register(self: &Arc<Self>, opening: OpenSessionRequest, grant: &[u8]) -> Registration {
         let outbox = Outbox::new(self.outbox_bytes_max);
         let key: UserKey = key_of(&opening.app, &opening.user).into();
-        let handle = Arc::new(SessionHandle { opening, since_ms, outbox, ended: AtomicBool::new(false) });
+        let handle =
+            Arc::new(SessionHandle { opening, grant: grant.into(), outbox, ended: AtomicBool::new(false) });
         self.part(&key).write().entry(key.clone()).or_default().add(Arc::clone(&handle));
         Registration { hub: Arc::clone(self), key, handle }
     }
@@ -78,6 +79,13 @@ impl Hub {
             part.read().values().flat_map(Person::sessions).cloned().collect()
         };
         self.parts.iter().flat_map(of_part).collect()
+    }
+
+    /// Those of one user.
+    pub(super) fn sessions_of(&self, app: &[u8], user: &str) -> Vec<Arc<SessionHandle>> {
+        let key = key_of(app, user);
+        let part = self.part(&key).read();
+        part.get(key.as_slice()).into_iter().flat_map(Person::sessions).cloned().collect()
     }
 
     /// Hands out what the router has. Never blocks on a socket.
@@ -250,7 +258,7 @@ mod tests {
 
     fn register(hub: &Arc<Hub>, user: &str, device: &str, session: u64) -> Registration {
         let (app, user, device) = (Bytes::copy_from_slice(&APP), user.into(), device.into());
-        hub.register(OpenSessionRequest { app, user, device, session, ..OpenSessionRequest::default() }, 0)
+        hub.register(OpenSessionRequest { app, user, device, session, ..OpenSessionRequest::default() }, &[])
     }
 
     fn delivery(user: &str) -> GatewayEvent {
@@ -293,7 +301,7 @@ mod tests {
                 device: "a".into(),
                 ..OpenSessionRequest::default()
             },
-            0,
+            &[],
         );
         hub.deliver(vec![delivery("alice"), delivery("alice"), delivery("nobody")]);
         assert_eq!(sessions.each_ref().map(waiting), [2, 2, 0]);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::calls::{CALL_LIMIT, within};
 use super::hub::Registration;
-use super::translate;
+use super::{standing, translate};
 use crate::Gateway;
 use crate::home::{directions, look_in_token};
 
@@ -64,8 +64,6 @@ pub(super) struct Admission {
 /// Judges a login and opens the session. Registered in the hub before the router knows of it: what is delivered
 /// meanwhile waits in the outbox.
 pub(super) async fn admit(gateway: Arc<Gateway>, request: Box<LoginRequest>) -> Result<Admission> {
-    // Before it is judged: what changes about the user from here on is newer.
-    let since_ms = gateway.clock.now_ms();
     let (app, identity) = within(CALL_LIMIT, identify(&gateway, &request)).await?;
     let number = gateway.entropy.next_u64().max(1);
     let device = if request.device.is_empty() { format!("device_{number:016x}") } else { request.device };
@@ -82,7 +80,11 @@ pub(super) async fn admit(gateway: Arc<Gateway>, request: Box<LoginRequest>) -> 
         login_ext: String::new(),
     };
     let first = OpenSessionRequest { login_ext: request.login_ext, ..opening.clone() };
-    let client = Box::new(Client { registration: gateway.hub.register(opening, since_ms) });
+    let client = Box::new(Client { registration: gateway.hub.register(opening, &identity.grant) });
+    // What changed while it was judged has found no session.
+    if gateway.lately.concerns(client.registration.handle()) {
+        within(CALL_LIMIT, standing::check_login(&gateway, client.registration.handle())).await?;
+    }
     match within(CALL_LIMIT, open(&gateway, first)).await {
         Ok(opened) => {
             let queues = translate::counts(opened.behind);

@@ -1,14 +1,14 @@
 //! Sessions outlive the router that knew them: they are opened again at the next one, and look for what they missed.
+//!
+//! Who was deactivated, deleted or had a token taken back meanwhile needs no look here: [`standing`](super::standing) hears
+//! of it from the auth service and closes sessions whether they have a router or not.
 
-use bulkhead_model::{ErrorKind, Result};
-use bulkhead_proto::auth::UserRequest;
-use bulkhead_proto::router::KickReason;
+use bulkhead_model::Result;
 use futures_util::stream::{self, StreamExt};
 
 use super::calls::{CALL_LIMIT, within};
 use super::hub::SessionHandle;
 use super::login::close_session;
-use super::translate;
 use crate::Gateway;
 
 /// Sessions that are opened at one time.
@@ -35,9 +35,7 @@ async fn reopen(gateway: &Gateway, session: &SessionHandle) -> Result<()> {
         return Ok(());
     }
     within(CALL_LIMIT, gateway.router.open_session(session.opening.clone())).await?;
-    if let Some(reason) = within(CALL_LIMIT, unwelcome(gateway, session)).await? {
-        session.outbox.kick(translate::operation(reason), "");
-    } else if session.has_ended() {
+    if session.has_ended() {
         // Its client went meanwhile, and the router heard of that too early.
         close_session(gateway, session.session(), true).await;
     } else {
@@ -45,25 +43,4 @@ async fn reopen(gateway: &Gateway, session: &SessionHandle) -> Result<()> {
         session.outbox.lose();
     }
     Ok(())
-}
-
-/// Why a session may not go on: a disconnect finds none that is between two routers. Asked after it was opened, because from
-/// then on it is found.
-async fn unwelcome(gateway: &Gateway, session: &SessionHandle) -> Result<Option<KickReason>> {
-    let opening = &session.opening;
-    let who = UserRequest { app: opening.app.clone(), user: opening.user.clone() };
-    let user = match gateway.auth.find_user(who).await {
-        Ok(user) => user,
-        Err(error) if error.kind() == ErrorKind::UserNotFound => return Ok(Some(KickReason::UserRemoved)),
-        Err(error) => return Err(error),
-    };
-    Ok(if user.created_ms > session.since_ms {
-        Some(KickReason::UserRemoved)
-    } else if !user.activated {
-        Some(KickReason::OtherDevice)
-    } else if user.tokens_valid_from_ms > session.since_ms {
-        Some(KickReason::PasswordChanged)
-    } else {
-        None
-    })
 }
