@@ -10,13 +10,16 @@ use bulkhead_testkit::{ClusterOptions, Rows, TestCluster, TestRegion};
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
-use crate::{canary, durability, hostile, isolation, login, order, resend};
+use crate::{canary, durability, hostile, isolation, login, order, resend, tokens};
 
 /// One cluster for all of them, because it takes long to start; each has apps of its own.
 #[test]
 fn every_guarantee_holds_in_a_cluster() {
     let cluster = Cluster::start();
     cluster.run("a login", &[], login::logins);
+    cluster.run("tokens", &["others/tokens"], tokens::revocations);
+    cluster.run("certificates", &[], tokens::certificates);
+    cluster.run("one token", &[], tokens::one_token);
     cluster.run("isolation", &["other/app"], isolation::isolation);
     cluster.run("one order", &[], order::one_order);
     cluster.run("hostile frames", &[], hostile::hostile);

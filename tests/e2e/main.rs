@@ -11,6 +11,7 @@ mod order;
 mod resend;
 mod rest;
 mod socket;
+mod tokens;
 
 use std::future::Future;
 use std::path::Path;

@@ -48,11 +48,16 @@ impl Operator {
         &self.reach
     }
 
+    /// What a command prints, as JSON.
+    pub(crate) fn admin(&self, arguments: &[&str]) -> Result<Value> {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        let arguments: Vec<_> = arguments.chain(["--json".to_owned()]).chain(self.reach.clone()).collect();
+        Ok(serde_json::from_slice(&admin(&self.binary, &arguments)?)?)
+    }
+
     /// Creates the app `ORG/APP`, without users.
     pub(crate) fn make_app(&self, name: &str) -> Result<App> {
-        let mut arguments: Vec<_> = ["app", "create", name, "--json"].map(str::to_owned).into();
-        arguments.extend_from_slice(&self.reach);
-        let mut description: Value = serde_json::from_slice(&admin(&self.binary, &arguments)?)?;
+        let mut description = self.admin(&["app", "create", name])?;
         description["users"] = json!([]);
         Ok(serde_json::from_value(description)?)
     }

@@ -37,8 +37,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(20);
 /// How long a closed socket waits for its client to close too, so that the last frame is not lost to a reset.
 const LINGER_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a client that was kicked has to read that, before the socket is closed on it.
-const KICK_LIMIT: Duration = Duration::from_secs(1);
+/// How long a client that was kicked has to read that, before the socket is closed on it. Nothing that it sends meanwhile is
+/// looked at. With what it takes to find the session, less than the second within which a revocation closes sockets.
+const KICK_LIMIT: Duration = Duration::from_millis(500);
 
 /// A socket and its session. Small, because it is what an idle client costs.
 pub(super) struct Connection {

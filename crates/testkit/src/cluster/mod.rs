@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::operator::{Operator, make_users};
@@ -151,6 +152,11 @@ impl TestCluster {
     /// The arguments with which `bulkhead admin` reaches this region as its operator.
     pub fn operator_arguments(&self) -> &[String] {
         self.operator.reach()
+    }
+
+    /// What a command of the operator's `bulkhead admin` prints, as JSON.
+    pub fn admin(&self, arguments: &[&str]) -> Result<Value> {
+        self.operator.admin(arguments)
     }
 
     /// `host:port` of one of the two gateways (0 or 1).

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Result;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{Cassandra, TestCluster};
 use own::OwnRegion;
@@ -103,6 +104,14 @@ impl TestRegion {
         &self.apps
     }
 
+    /// What the operator's `bulkhead admin` prints, as JSON; `None` in one process, which listens to no operator.
+    pub fn admin(&self, arguments: &[&str]) -> Result<Option<Value>> {
+        match &self.running {
+            Running::Own(own) => own.operator.as_ref().map(|operator| operator.admin(arguments)).transpose(),
+            Running::Shared(cluster) => cluster.lock().admin(arguments).map(Some),
+        }
+    }
+
     /// The folders with data and logs.
     pub fn folders(&self) -> Result<Vec<PathBuf>> {
         Ok(match &self.running {
@@ -111,15 +120,6 @@ impl TestRegion {
                 vec![cluster.lock().folder().to_owned(), Cassandra::shared()?.folder().to_owned()]
             }
         })
-    }
-
-    /// What `bulkhead admin` prints, as JSON, when it is asked something about a running region of separate processes of its
-    /// own. `arguments` begin behind `admin` and need `--json`.
-    pub fn admin(&self, arguments: &[&str]) -> Result<serde_json::Value> {
-        match &self.running {
-            Running::Own(own) => own.admin(arguments),
-            Running::Shared(_) => anyhow::bail!("a cluster that others share is not administered"),
-        }
     }
 
     /// SIGKILL to every process at once.

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{App, Composition};
-use crate::operator::{Operator, admin, make_users};
+use crate::operator::{Operator, make_users};
 use crate::{Cassandra, Certificates, Process, free_ports, keyspace, roles};
 
 /// How long a start or a stop may take.
@@ -39,9 +38,9 @@ pub(super) struct OwnRegion {
     pub(super) port: u16,
     /// What the roles' storage section says beyond the data folder.
     storage_section: String,
-    /// Where auth listens; `None` for a region in one process.
-    auth_url: Option<String>,
     processes: Vec<(&'static str, Process)>,
+    /// Of roles that run; `dev` listens to no operator.
+    pub(super) operator: Option<Operator>,
 }
 
 impl OwnRegion {
@@ -62,8 +61,8 @@ impl OwnRegion {
             region: description.region,
             port,
             storage_section: String::new(),
-            auth_url: None,
             processes: vec![("dev", dev)],
+            operator: None,
         };
         if composition == Composition::Roles {
             region.stop()?;
@@ -89,11 +88,11 @@ impl OwnRegion {
             region: keyspace::REGION.to_owned(),
             port,
             storage_section,
-            auth_url: Some(auth_url.clone()),
+            operator: None,
         };
         region.wait_until_it_serves()?;
-        let certificates = Certificates::of(binary, &region.folder().join("certificates"), keyspace::REGION)?;
-        let operator = Operator::new(binary, &certificates, keyspace::REGION, &auth_url)?;
+        let operator =
+            region.operator.insert(operator(binary, region.folder.path(), keyspace::REGION, &auth_url)?);
         for name in [keyspace::FIRST_APP].iter().chain(apps) {
             region.apps.push(operator.make_app(name)?);
         }
@@ -104,17 +103,6 @@ impl OwnRegion {
     /// The folder with data and logs.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// What a command of `bulkhead admin` prints about the running region, which must be of separate processes.
-    pub(super) fn admin(&self, arguments: &[&str]) -> Result<Value> {
-        let auth_url =
-            self.auth_url.as_ref().context("the region is one process, which nobody administers")?;
-        let certificates = Certificates::of(&self.binary, &self.folder().join("certificates"), &self.region)?;
-        let operator = Operator::new(&self.binary, &certificates, &self.region, auth_url)?;
-        let mut arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        arguments.extend_from_slice(operator.reach());
-        Ok(serde_json::from_slice(&admin(&self.binary, &arguments)?)?)
     }
 
     fn logs(&self) -> String {
@@ -155,7 +143,7 @@ impl OwnRegion {
                 let folder = self.folder.path();
                 let auth_url =
                     roles::configure(&self.binary, folder, &self.region, self.port, &self.storage_section)?;
-                self.auth_url = Some(auth_url);
+                self.operator = Some(operator(&self.binary, folder, &self.region, &auth_url)?);
                 self.processes = roles::start(&self.binary, folder)?;
             }
         }
@@ -179,6 +167,12 @@ impl OwnRegion {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Whoever looks after the roles of a folder.
+fn operator(binary: &Path, folder: &Path, region: &str, auth_url: &str) -> Result<Operator> {
+    let certificates = Certificates::of(binary, &folder.join("certificates"), region)?;
+    Operator::new(binary, &certificates, region, auth_url)
 }
 
 fn arguments_of(apps: &[&str]) -> Vec<String> {
