@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use bulkhead_model::{AppUuid, Entropy, Result};
+use bulkhead_model::{AppUuid, Entropy, ErrorKind, Result};
 use bulkhead_proto::auth::{ChangedList, ChangesRequest};
 use bulkhead_proto::records::AuthChange;
 use bulkhead_store::{Mutation, Scan, Scope, tables};
@@ -24,6 +24,9 @@ pub(crate) const POLL_MS: u64 = 200;
 
 /// For how long they may not be known while it does not, in milliseconds; then nobody is let in.
 const STALE_MS_MAX: u64 = 800;
+
+/// How long one reading may take.
+const READ_LIMIT: Duration = Duration::from_secs(2);
 
 /// How far back the end of the table is read again, in milliseconds: what a slow write or a clock that is behind puts
 /// there late is found as long as it is not later than this.
@@ -76,6 +79,8 @@ struct Known {
     taken: HashMap<Key, u64>,
     /// When the table was last read to its end.
     read_ms: Option<u64>,
+    /// When that last failed.
+    failed_ms: Option<u64>,
     /// From this instant on every change is among those that are kept.
     whole_from_ms: u64,
 }
@@ -149,17 +154,27 @@ impl AuthService {
         }
         let called_ms = self.clock.now_ms();
         let _turn = self.changes.turn.lock().await;
-        // Somebody else may have read it while this call waited for its turn.
-        let read_since = self.changes.known.lock().read_ms.is_some_and(|read_ms| read_ms > called_ms);
+        // Somebody else may have tried while this call waited for its turn: it is not tried once for each.
+        let is_since = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms > called_ms);
+        let (read_since, failed_since) = {
+            let known = self.changes.known.lock();
+            (is_since(known.read_ms), is_since(known.failed_ms))
+        };
         if read_since || self.changes.is_fresh(self.clock.now_ms(), age_ms_max) {
             return Ok(());
         }
-        match self.read_changes().await {
-            Err(error) if age_ms_max == 0 || !self.changes.is_fresh(self.clock.now_ms(), STALE_MS_MAX) => {
-                Err(error)
-            }
-            _ => Ok(()),
-        }
+        let error = if failed_since {
+            ErrorKind::Unavailable.into()
+        } else {
+            let reading = tokio::time::timeout(READ_LIMIT, self.read_changes()).await;
+            let Err(error) = reading.unwrap_or_else(|_| Err(ErrorKind::Timeout.into())) else {
+                return Ok(());
+            };
+            self.changes.known.lock().failed_ms = Some(self.clock.now_ms());
+            error
+        };
+        let may_be_stale = age_ms_max > 0 && self.changes.is_fresh(self.clock.now_ms(), STALE_MS_MAX);
+        if may_be_stale { Ok(()) } else { Err(error) }
     }
 
     async fn read_changes(&self) -> Result<()> {

@@ -5,6 +5,7 @@
 mod apps;
 mod grants;
 mod logins;
+mod outages;
 mod region;
 mod revocations;
 mod rules;

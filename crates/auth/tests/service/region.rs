@@ -13,6 +13,7 @@ use bulkhead_proto::auth::{
     UserRequest,
 };
 use bulkhead_proto::records::{App, User};
+use bulkhead_store::Store;
 use bulkhead_store_embedded::EmbeddedStore;
 use bulkhead_token::{build_chat_app_token, build_chat_user_token};
 use bytes::Bytes;
@@ -26,7 +27,7 @@ pub(crate) const PASSWORD: &str = "correct-horse";
 /// Singapore with one app and its user `alice`, on a folder of its own and a clock that stands still.
 pub(crate) struct TestRegion {
     pub(crate) auth: Arc<AuthService>,
-    store: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) app: App,
     pub(crate) client_secret: String,
@@ -48,7 +49,12 @@ impl TestRegion {
 
     /// Another process of the auth service, on the same store.
     pub(crate) fn another_auth(&self) -> Arc<AuthService> {
-        auth_on(self.store.clone(), self.clock.clone(), 2)
+        self.auth_on(self.store.clone())
+    }
+
+    /// The same on a store that the test has its hands on.
+    pub(crate) fn auth_on(&self, store: Arc<dyn Store>) -> Arc<AuthService> {
+        auth_on(store, self.clock.clone(), 2)
     }
 
     /// A bearer token that is shown to that process.
@@ -178,7 +184,7 @@ impl TestRegion {
     }
 }
 
-fn auth_on(store: Arc<EmbeddedStore>, clock: Arc<ManualClock>, seed: u64) -> Arc<AuthService> {
+fn auth_on(store: Arc<dyn Store>, clock: Arc<ManualClock>, seed: u64) -> Arc<AuthService> {
     let settings = AuthSettings { passwords: PasswordSettings::cheap(), ..AuthSettings::default() };
     let entropy = Arc::new(SeededEntropy::new(seed));
     AuthService::new(store, Region::Singapore, clock, entropy, settings)

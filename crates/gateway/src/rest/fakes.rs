@@ -25,27 +25,27 @@ use super::fake_channels::{Asked, FakeChannels};
 use crate::{Dependencies, Gateway, GatewaySettings};
 
 pub(super) const NOW_MS: u64 = 1_800_000_000_000;
-pub(super) const APP: AppUuid = AppUuid([1; 16]);
+pub(crate) const APP: AppUuid = AppUuid([1; 16]);
 pub(super) const APP_TOKEN: &str = "app-token";
-pub(super) const ALICE_TOKEN: &str = "alice-token";
+pub(crate) const ALICE_TOKEN: &str = "alice-token";
 
 /// An app `demo#chat` with the users alice and bob, and what was asked of its router.
-pub(super) struct Fakes {
-    pub(super) auth: Arc<FakeAuth>,
+pub(crate) struct Fakes {
+    pub(crate) auth: Arc<FakeAuth>,
     pub(super) router: Arc<FakeRouter>,
     pub(super) attachments: Arc<FakeAttachments>,
     pub(super) settings: GatewaySettings,
 }
 
 impl Fakes {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut settings = GatewaySettings::new("https://chat.example");
         settings.homes = BTreeMap::from([(Region::Frankfurt, "https://frankfurt.example".to_owned())]);
         settings.app_rate_per_s = 10_000;
         Self { auth: Arc::default(), router: Arc::default(), attachments: Arc::default(), settings }
     }
 
-    pub(super) fn gateway(&self) -> Arc<Gateway> {
+    pub(crate) fn gateway(&self) -> Arc<Gateway> {
         Gateway::new(
             Dependencies {
                 region: Region::Singapore,
@@ -75,9 +75,12 @@ pub(super) fn call(path: &str, query: &str) -> Call {
 }
 
 #[derive(Default)]
-pub(super) struct FakeAuth {
+pub(crate) struct FakeAuth {
     pub(super) open_registration: Mutex<bool>,
     pub(super) revoked: Mutex<Vec<String>>,
+    /// How every grant stands, and which were asked for: their users, and whether only for the app's sake.
+    pub(crate) standing: Mutex<GrantStanding>,
+    pub(crate) checked: Mutex<Vec<(Vec<String>, bool)>>,
     added: Mutex<Vec<User>>,
 }
 
@@ -199,8 +202,11 @@ impl AuthApi for FakeAuth {
     async fn changes(&self, _: ChangesRequest) -> Result<ChangedList> {
         std::future::pending().await
     }
-    async fn check_grants(&self, _: CheckGrantsRequest) -> Result<GrantStandings> {
-        unused()
+    async fn check_grants(&self, request: CheckGrantsRequest) -> Result<GrantStandings> {
+        let standings = vec![(*self.standing.lock()).into(); request.grants.len()];
+        let users = request.grants.into_iter().map(|held| held.username).collect();
+        self.checked.lock().push((users, request.app_only));
+        Ok(GrantStandings { standings })
     }
     async fn revoke_user_tokens(&self, request: UserRequest) -> Result<()> {
         self.revoked.lock().push(request.user);

@@ -53,7 +53,7 @@ mod fake_attachments;
 #[cfg(test)]
 mod fake_channels;
 #[cfg(test)]
-mod fakes;
+pub(crate) mod fakes;
 #[cfg(test)]
 mod layers_test;
 

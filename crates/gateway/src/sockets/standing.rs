@@ -163,3 +163,108 @@ async fn ask(
         Err(ErrorKind::Internal.with("not every grant was answered"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_msync::codec::LoginRequest;
+    use bulkhead_proto::auth::Grant;
+    use bulkhead_proto::router::OpenSessionRequest;
+    use prost::Message;
+
+    use super::super::hub::Registration;
+    use super::super::login::admit;
+    use super::*;
+    use crate::rest::fakes::{ALICE_TOKEN, APP, Fakes};
+
+    fn register(gateway: &Gateway, user: &str, token: &'static [u8], source: &'static [u8]) -> Registration {
+        let opening = OpenSessionRequest {
+            app: Bytes::copy_from_slice(&APP.0),
+            user: user.into(),
+            ..OpenSessionRequest::default()
+        };
+        let (token, source) = (Bytes::from_static(token), Bytes::from_static(source));
+        gateway.hub.register(opening, &Grant { token, source, ..Grant::default() }.encode_to_vec())
+    }
+
+    fn change(user: &str, token: &'static [u8]) -> AuthChange {
+        let app = Bytes::copy_from_slice(&APP.0);
+        AuthChange { app, user: user.into(), token: Bytes::from_static(token), ..AuthChange::default() }
+    }
+
+    fn is_kicked(session: &Registration) -> bool {
+        let context = std::task::Context::from_waker(std::task::Waker::noop());
+        !session.handle().outbox.take(&context).events.is_empty()
+    }
+
+    #[tokio::test]
+    async fn those_are_checked_whom_a_change_may_be_about_and_closed_if_they_do_not_stand() {
+        for (change, missed, checked, app_only) in [
+            (Some(change("bob", b"")), false, [false, false, true], false),
+            (Some(change("", b"one")), false, [true, false, false], false),
+            (Some(change("", b"source")), false, [false, true, false], false),
+            (Some(change("", b"")), false, [true, true, true], true),
+            (
+                Some(AuthChange { app: Bytes::from_static(&[9; 16]), ..change("", b"") }),
+                false,
+                [false; 3],
+                false,
+            ),
+            (None, true, [true, true, true], false),
+            (None, false, [false, false, false], false),
+        ] {
+            let changes: Vec<_> = change.into_iter().collect();
+            let fakes = Fakes::new();
+            let gateway = fakes.gateway();
+            let sessions = [
+                register(&gateway, "alice", b"one", b""),
+                register(&gateway, "alice", b"two", b"source"),
+                register(&gateway, "bob", b"three", b""),
+            ];
+            look_at(&gateway, &changes, missed).await;
+            assert_eq!(sessions.each_ref().map(is_kicked), [false; 3], "they stand");
+            let asked = fakes.auth.checked.lock().clone();
+            let count: usize = asked.iter().map(|(users, _)| users.len()).sum();
+            assert_eq!(count, checked.iter().filter(|checked| **checked).count(), "{changes:?}");
+            assert!(asked.iter().all(|(_, only)| *only == app_only), "{changes:?}");
+            *fakes.auth.standing.lock() = GrantStanding::Ended;
+            look_at(&gateway, &changes, missed).await;
+            assert_eq!(sessions.each_ref().map(is_kicked), checked, "{changes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_is_checked_again_for_a_change_that_it_may_have_been_judged_before() {
+        let login = || {
+            Box::new(LoginRequest {
+                app_key: "demo#chat".into(),
+                username: "alice".into(),
+                token: ALICE_TOKEN.into(),
+                device: "webim_a".into(),
+                platform: "web",
+                device_name: String::new(),
+                device_uuid: String::new(),
+                login_ext: String::new(),
+            })
+        };
+        let fakes = Fakes::new();
+        let gateway = fakes.gateway();
+        *fakes.auth.standing.lock() = GrantStanding::Ended;
+        gateway.lately.add(&[change("bob", b"")], false);
+        assert!(!gateway.lately.concerns(register(&gateway, "alice", b"one", b"").handle()));
+        gateway.lately.add(&[change("alice", b"")], false);
+        let refused = admit(Arc::clone(&gateway), login()).await.err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::TokenExpired);
+        assert_eq!(*fakes.auth.checked.lock(), [(vec!["alice".to_owned()], false)]);
+        assert!(gateway.hub.sessions().is_empty(), "nothing is left of it");
+    }
+
+    #[tokio::test]
+    async fn whoever_missed_changes_looks_at_every_login_for_a_while() {
+        let fakes = Fakes::new();
+        let gateway = fakes.gateway();
+        let session = register(&gateway, "alice", b"one", b"");
+        assert!(!gateway.lately.concerns(session.handle()));
+        gateway.lately.add(&[], true);
+        assert!(gateway.lately.concerns(session.handle()));
+    }
+}

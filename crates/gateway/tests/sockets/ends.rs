@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bulkhead_api::{AuthApi, RouterApi};
 use bulkhead_msync::proto::StatisticsBody;
-use bulkhead_proto::auth::{UpdateUserRequest, update_user_request::Change};
+use bulkhead_proto::auth::{self, RevokeTokenRequest, UpdateUserRequest, update_user_request::Change};
 use bulkhead_proto::router::{DisconnectRequest, KickReason, UserRequest};
 use prost::Message as _;
 
@@ -74,10 +74,48 @@ async fn a_user_who_was_deactivated_while_there_was_no_router_does_not_stay() {
         change: Some(Change::Activated(false)),
     };
     region.auth.update_user(change).await.unwrap();
+    assert_eq!(kicked_by(&mut alice).await, Some(4));
     region.router.refuse(false);
-    let kick = alice.next_sync().await;
-    assert_eq!(StatisticsBody::decode(kick.metas[0].payload.clone().unwrap()).unwrap().operation, Some(4));
     bob.round_trip().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_closes_its_own_sockets_though_there_is_no_router() {
+    let region = Region::start().await;
+    let tokens = [region.token("alice").await, region.token("alice").await];
+    let mut clients = Vec::new();
+    for (token, device) in tokens.iter().zip(["webim_1", "webim_2"]) {
+        let mut client = Client::connect(region.address).await;
+        client.log_in("alice", device, token).await;
+        clients.push(client);
+    }
+    region.router.refuse(true);
+    region.router.lose_gateway().await;
+    let [token, _] = tokens;
+    let request = RevokeTokenRequest { app: region.app.clone(), token, ..RevokeTokenRequest::default() };
+    region.auth.revoke_token(request).await.unwrap();
+    assert_eq!(kicked_by(&mut clients[0]).await, Some(4));
+    region.router.refuse(false);
+    clients[1].round_trip().await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_and_a_user_who_is_deleted_are_told_as_that() {
+    let region = Region::start().await;
+    let mut alice = region.client("alice", "webim_a").await;
+    let mut bob = region.client("bob", "webim_b").await;
+    let (app, user) = (region.app.clone(), "alice".to_owned());
+    let change = Some(Change::Password("another".into()));
+    region.auth.update_user(UpdateUserRequest { app: app.clone(), user, change }).await.unwrap();
+    assert_eq!(kicked_by(&mut alice).await, Some(3));
+    region.auth.delete_user(auth::UserRequest { app, user: "bob".into() }).await.unwrap();
+    assert_eq!(kicked_by(&mut bob).await, Some(1));
+}
+
+/// The operation of the kick that comes next.
+async fn kicked_by(client: &mut Client) -> Option<i32> {
+    let kick = client.next_sync().await;
+    StatisticsBody::decode(kick.metas[0].payload.clone().unwrap()).unwrap().operation
 }
 
 #[tokio::test]
