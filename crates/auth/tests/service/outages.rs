@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use bulkhead_api::AuthApi;
 use bulkhead_model::{ErrorKind, Result};
 use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store, tables};
 use bulkhead_store_embedded::EmbeddedStore;
