@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_model::{AppUuid, Error, ErrorKind, Result};
+use bulkhead_model::{AppUuid, ErrorKind, Result};
 use bulkhead_proto::auth::{CheckGrantsRequest, Grant, GrantStanding, GrantStandings, HeldGrant};
 use bulkhead_proto::records::{App, User};
 use bytes::Bytes;
@@ -121,8 +121,8 @@ impl AuthService {
         held: HeldGrant,
         app_only: bool,
     ) -> Result<GrantStanding> {
-        let grant = Grant::decode(&held.grant[..])
-            .map_err(|_| Error::from(ErrorKind::InvalidArgument.with("not a grant")))?;
+        let grant =
+            Grant::decode(&held.grant[..]).map_err(|_| ErrorKind::InvalidArgument.with("not a grant"))?;
         let facts = Facts::of(&grant)?;
         if facts.check_app(&app, self.clock.now_ms()).is_err() {
             return Ok(GrantStanding::Ended);
