@@ -7,8 +7,10 @@
 mod attachments;
 mod auth;
 pub mod path;
+mod retention;
 mod router;
 
 pub use attachments::{AttachmentApi, AttachmentStream, AttachmentUpload};
 pub use auth::AuthApi;
+pub use retention::RetentionApi;
 pub use router::{DeliverySink, PendingPublish, RouterApi};

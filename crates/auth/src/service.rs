@@ -57,7 +57,7 @@ impl AuthService {
             changes: Changes::new(&*entropy),
             entropy: entropy.clone(),
             passwords: Passwords::new(settings.passwords, entropy),
-            apps: cache(settings.apps_cached_max, life),
+            apps: cache(settings.apps_cached_max, life.min(APP_LIFE_MAX)),
             names: cache(2 * settings.apps_cached_max, life),
             users: cache(settings.users_cached_max, life),
             verdicts: cache(settings.tokens_cached_max, life),
@@ -65,6 +65,9 @@ impl AuthService {
         })
     }
 }
+
+/// How long an app's record is remembered at most: until then this process goes by what it was before another one changed it.
+const APP_LIFE_MAX: Duration = Duration::from_secs(1);
 
 fn cache<K, V>(entries_max: u64, life: Duration) -> Cache<K, V>
 where

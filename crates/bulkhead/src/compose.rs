@@ -10,7 +10,9 @@ use bulkhead_gateway::{Dependencies, Front, Gateway, GatewaySettings};
 use bulkhead_model::{Clock, Entropy, Region, Result};
 use bulkhead_router::{RouterDependencies, RouterService, RouterSettings};
 use bulkhead_seal::RegionKey;
-use bulkhead_storage::{AttachmentService, AttachmentSettings, BusKeyService, ObjectPlace, StorageService};
+use bulkhead_storage::{
+    AttachmentService, AttachmentSettings, BusKeyService, ObjectPlace, RetentionService, StorageService,
+};
 use bulkhead_store::Store;
 use bulkhead_store_cql::CqlStore;
 use bulkhead_store_embedded::{EmbeddedStore, OpenError};
@@ -104,7 +106,7 @@ pub(crate) struct StorageInProcess {
     pub(crate) store: Arc<StorageService>,
     /// For routers of other processes.
     pub(crate) bus_keys: Arc<BusKeyService>,
-    /// Ends the sweeps of attachments.
+    /// Ends the sweeps of what is over.
     stop_sweeps: CancellationToken,
     engine: Engine,
 }
@@ -160,29 +162,33 @@ impl StorageInProcess {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Failure> {
-        let rows: Arc<dyn Store> = match &engine {
+        let rows: Arc<dyn bulkhead_store::Engine> = match &engine {
             Engine::Embedded(store) => store.clone(),
             Engine::Cql(store) => store.clone(),
         };
         let key = RegionKey::new(&mut key);
-        let bus_keys = BusKeyService::new(region, &key, clock);
-        let store = StorageService::start(rows, region, key, entropy)
+        let bus_keys = BusKeyService::new(region, &key, clock.clone());
+        let store = StorageService::start(rows, region, key, clock, entropy)
             .await
             .map_err(|error| Failure::of_storage(&error))?;
         Ok(Self { store, bus_keys, stop_sweeps: CancellationToken::new(), engine })
     }
 
-    /// Opens the place of attachments, or marks a new one, and keeps it swept until [`StorageInProcess::close`].
+    /// Opens the place of attachments, or marks a new one, and keeps it and the rows swept until
+    /// [`StorageInProcess::close`].
     pub(crate) async fn start_attachments(
         &self,
         settings: AttachmentSettings,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Arc<dyn AttachmentApi>, Failure> {
-        let attachments = AttachmentService::start(self.store.clone(), clock, entropy, settings)
-            .await
-            .map_err(|error| Failure::of_storage(&error))?;
+        let attachments =
+            AttachmentService::start(self.store.clone(), clock.clone(), entropy.clone(), settings)
+                .await
+                .map_err(|error| Failure::of_storage(&error))?;
         tokio::spawn(attachments.clone().run_sweeps(self.stop_sweeps.clone()));
+        let retention = RetentionService::new(self.store.clone(), attachments.clone(), clock, &*entropy);
+        tokio::spawn(retention.run(self.stop_sweeps.clone()));
         Ok(attachments)
     }
 

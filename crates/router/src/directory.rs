@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bulkhead_api::AuthApi;
 use bulkhead_model::limits::RECALL_WINDOW_MS;
-use bulkhead_model::{AppUuid, ErrorKind, Region, Result};
+use bulkhead_model::{AppUuid, ErrorKind, MessageId, Plan, Region, Result};
 use bulkhead_proto::auth::{FindAppRequest, UserRequest, find_app_request};
 use bytes::Bytes;
 use moka::sync::Cache;
@@ -14,6 +14,8 @@ use moka::sync::Cache;
 use crate::sequence::timely;
 
 const KEPT_FOR: Duration = Duration::from_secs(5);
+/// For how long an app's record is: until then it counts here as it was before a change.
+const APP_KEPT_FOR: Duration = Duration::from_secs(1);
 const APPS_MAX: u64 = 10_000;
 const USERS_MAX: u64 = 200_000;
 
@@ -23,6 +25,15 @@ pub(crate) struct AppFacts {
     pub(crate) app_key: String,
     pub(crate) recall_disabled: bool,
     pub(crate) recall_window_ms: u64,
+    /// How long the plan keeps messages, in milliseconds; `None` for a plan that this version does not know.
+    pub(crate) retention_ms: Option<u64>,
+}
+
+impl AppFacts {
+    /// The lowest id of a message that the plan keeps. Storage decides for each message; this is for what is told of many.
+    pub(crate) fn floor_id(&self, now_ms: u64) -> u64 {
+        self.retention_ms.map_or(0, |ms| MessageId::floor_of((now_ms + 1).saturating_sub(ms)).0)
+    }
 }
 
 /// A user of an app, as a cache key.
@@ -42,7 +53,7 @@ impl Directory {
             auth,
             region,
             call_timeout,
-            apps: Cache::builder().max_capacity(APPS_MAX).time_to_live(KEPT_FOR).build(),
+            apps: Cache::builder().max_capacity(APPS_MAX).time_to_live(APP_KEPT_FOR).build(),
             users: Cache::builder().max_capacity(USERS_MAX).time_to_live(KEPT_FOR).build(),
         }
     }
@@ -62,6 +73,7 @@ impl Directory {
             app_key: format!("{}#{}", found.org_name, found.app_name),
             recall_disabled: found.recall_disabled,
             recall_window_ms: window_ms,
+            retention_ms: Plan::parse(&found.plan).ok().map(Plan::retention_ms),
         });
         self.apps.insert(app, facts.clone());
         Ok(facts)

@@ -1,7 +1,7 @@
 //! A session opens. It is registered first, so that whatever becomes durable from then on reaches it live, and only then
 //! what it lacks is read: a message can come both ways, but not neither way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bulkhead_bus::Topic;
 use bulkhead_model::{AppUuid, ErrorKind, MessageId, Result};
@@ -111,7 +111,7 @@ async fn welcome(
     mutations.push(put(device_row(app, &request.user, &request.device), &record));
     core.write(mutations).await?;
     let (user, device) = (&request.user, &request.device);
-    let behind = unread::behind_of(core, app, user, device, &record, conversations, &cursors);
+    let behind = unread::behind_of(core, app, user, device, &record, conversations, &cursors).await?;
     Ok(OpenedSession { behind })
 }
 
@@ -133,8 +133,13 @@ async fn welcome_back(
     core.write(vec![put(device_row(app, user, device), &noted)]).await?;
     let cursors = unread::cursors(core, app, user, device).await?;
     let mut of_others = Vec::new();
+    let kept: HashSet<&str> = conversations.iter().map(|one| one.key.as_str()).collect();
     for (key, cursor) in &cursors {
-        // Rows of devices expire when they are not written for long; a cursor must not go before its device.
+        // Rows of devices expire when they are not written for long; a cursor must not go before its device, unless nothing
+        // is kept of what it stands in.
+        if !kept.contains(key.as_str()) {
+            continue;
+        }
         let cursor_key = CursorKey::new(app, user, device, key.as_bytes());
         if core.ownership.owns(cursor_key.slot()) {
             let place = Place::stored(cursor);
@@ -144,7 +149,7 @@ async fn welcome_back(
         }
     }
     stream::iter(of_others).buffer_unordered(RENEWALS_AT_ONCE).try_collect::<()>().await?;
-    let behind = unread::behind_of(core, app, user, device, &record, conversations, &cursors);
+    let behind = unread::behind_of(core, app, user, device, &record, conversations, &cursors).await?;
     Ok(OpenedSession { behind })
 }
 

@@ -3,19 +3,27 @@
 use bulkhead_model::{AppUuid, ErrorKind, MessageId, Result, slot_of};
 use bulkhead_proto::router::{MessageDelivered, MessageStatusRequest, OfflineCount, UserRequest};
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::core::Core;
 use crate::keys::message_row;
 use crate::publish::check_user;
-use crate::unread;
+use crate::unread::{self, COUNTED_AT_ONCE};
 
 /// Chat messages that no device of the user has taken.
 pub(crate) async fn offline_count(core: &Core, request: UserRequest) -> Result<OfflineCount> {
     let app = AppUuid::from_slice(&request.app)?;
     check_user(&request.user)?;
     let conversations = unread::conversations(core, app, &request.user).await?;
-    let waiting = conversations.iter().map(|one| one.row.incoming.saturating_sub(one.row.taken_incoming));
-    Ok(OfflineCount { messages: waiting.sum() })
+    let counting: Vec<_> = conversations
+        .iter()
+        .map(|one| {
+            let count = one.row.incoming.saturating_sub(one.row.taken_incoming);
+            one.kept(core, app, &request.user, count, one.row.taken_id)
+        })
+        .collect();
+    let messages = stream::iter(counting).buffer_unordered(COUNTED_AT_ONCE);
+    Ok(OfflineCount { messages: messages.try_fold(0, async |sum, count| Ok(sum + count)).await? })
 }
 
 /// Whether any device of the user has proven to have the message. `MessageNotFound` when it is in none of the user's

@@ -5,18 +5,27 @@ use std::collections::HashMap;
 use bulkhead_model::{AppUuid, Channel, Result};
 use bulkhead_proto::records::{self, Conversation, Cursor, Device};
 use bulkhead_proto::router::{Queue, QueueKind, UnreadQueue};
-use bulkhead_store::{Scan, Scope, tables};
+use bulkhead_store::{SCAN_ROWS_MAX, Scan, Scope, tables};
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::channels::key::ChannelRef;
 use crate::channels::read::memberships;
 use crate::conversation::{Mark, count_after};
 use crate::core::Core;
-use crate::keys::{CursorKey, StandingKey, user_partition};
+use crate::keys::{CursorKey, StandingKey, id_bytes, user_partition};
 use crate::lane::decode;
+use crate::publish::is_chat;
 
 /// Pages of a thousand rows that are read of one user's conversations.
 const PAGES_MAX: usize = 10;
+
+/// Queues of one answer whose kept messages are counted, when some of what was counted is over; the others tell the sum of
+/// all.
+const COUNTED_MAX: usize = 50;
+
+/// Of them at the same time.
+pub(crate) const COUNTED_AT_ONCE: usize = 8;
 
 /// One conversation of a user as it stands now.
 pub(crate) struct Standpoint {
@@ -25,9 +34,11 @@ pub(crate) struct Standpoint {
     pub(crate) row: Conversation,
     /// Of a group: the user sees what comes after it.
     pub(crate) joined: Mark,
+    /// What is older than this id is over.
+    pub(crate) floor_id: u64,
 }
 
-/// Every conversation of a user: those with others, and the user's groups.
+/// Every conversation of a user of which something is kept: those with others, and the user's groups.
 pub(crate) async fn conversations(core: &Core, app: AppUuid, user: &str) -> Result<Vec<Standpoint>> {
     let groups = memberships(core, app, user).await?;
     conversations_among(core, app, user, groups).await
@@ -43,6 +54,7 @@ pub(crate) async fn conversations_among(
     let mut groups = memberships;
     // Rooms are for those who are there.
     groups.retain(|(key, _)| !key.is_room());
+    let floor_id = core.directory.app(app).await?.floor_id(core.sequencer.now_ms());
     let heads = groups.iter().map(|(key, _)| key.row(&tables::HEADS)).collect();
     let (rows, heads) = tokio::try_join!(
         core.scan_all(scan_of(&tables::CONVERSATIONS, app, user), PAGES_MAX),
@@ -69,7 +81,13 @@ pub(crate) async fn conversations_among(
                 }
             }
         });
-        conversations.push(Standpoint { channel, key: key.to_owned(), row: stored, joined: (0, 0) });
+        conversations.push(Standpoint {
+            channel,
+            key: key.to_owned(),
+            row: stored,
+            joined: (0, 0),
+            floor_id,
+        });
     }
     for ((key, member), head) in groups.into_iter().zip(heads) {
         let head: records::Head = decode(head)?;
@@ -87,8 +105,9 @@ pub(crate) async fn conversations_among(
         row.taken_id = row.taken_id.max(joined.0);
         row.taken_incoming = row.taken_incoming.max(joined.1).min(row.incoming);
         let Ok(channel) = Channel::from_key(key.text()) else { continue };
-        conversations.push(Standpoint { channel, key: key.text().to_owned(), row, joined });
+        conversations.push(Standpoint { channel, key: key.text().to_owned(), row, joined, floor_id });
     }
+    conversations.retain(|one| one.row.last_id >= floor_id);
     Ok(conversations)
 }
 
@@ -126,11 +145,11 @@ pub(crate) async fn behind(
         return Ok(Vec::new());
     }
     let cursors = cursors(core, app, user, device).await?;
-    Ok(behind_of(core, app, user, device, record, conversations, &cursors))
+    behind_of(core, app, user, device, record, conversations, &cursors).await
 }
 
 /// The same with cursors that were read already.
-pub(crate) fn behind_of(
+pub(crate) async fn behind_of(
     core: &Core,
     app: AppUuid,
     user: &str,
@@ -138,10 +157,10 @@ pub(crate) fn behind_of(
     record: &Device,
     conversations: &[Standpoint],
     cursors: &HashMap<String, Cursor>,
-) -> Vec<UnreadQueue> {
+) -> Result<Vec<UnreadQueue>> {
     let since = Cursor { id: record.since_id, incoming: 0 };
     let mut queues = Vec::new();
-    for Standpoint { channel, key, row, joined } in conversations {
+    for one @ Standpoint { channel, key, row, joined, .. } in conversations {
         let mut cursor = cursors.get(key).copied().unwrap_or(since);
         let cursor_key = CursorKey::new(app, user, device, key.as_bytes());
         core.lane_of(app, key).with(|state| {
@@ -155,10 +174,68 @@ pub(crate) fn behind_of(
         if row.last_id > cursor.id
             && let Some(queue) = queue_of(channel, user)
         {
-            queues.push(UnreadQueue { queue: Some(queue), count: count_after(row, &cursor) });
+            queues.push((
+                one,
+                UnreadQueue { queue: Some(queue), count: count_after(row, &cursor) },
+                cursor.id,
+            ));
         }
     }
-    queues
+    let mut counted = 0;
+    let counting = queues.into_iter().map(|(one, queue, after_id)| {
+        counted += usize::from(after_id < one.floor_id);
+        let is_counted = counted <= COUNTED_MAX;
+        async move {
+            let count = if is_counted {
+                one.kept(core, app, user, queue.count, after_id).await?
+            } else {
+                queue.count
+            };
+            Ok(UnreadQueue { count, ..queue })
+        }
+    });
+    let counting: Vec<_> = counting.collect();
+    stream::iter(counting).buffered(COUNTED_AT_ONCE).try_collect().await
+}
+
+impl Standpoint {
+    /// How many of `count` messages after an id are kept. What is counted of a log goes on when its beginning is over, so
+    /// whoever has not been here for long is told of those only that there are.
+    pub(crate) async fn kept(
+        &self,
+        core: &Core,
+        app: AppUuid,
+        user: &str,
+        count: u64,
+        after_id: u64,
+    ) -> Result<u64> {
+        if after_id >= self.floor_id || count == 0 {
+            return Ok(count);
+        }
+        let scan = Scan {
+            table: &tables::MESSAGES,
+            scope: Scope::App(app),
+            partition: Bytes::copy_from_slice(self.key.as_bytes()),
+            from: id_bytes(self.floor_id.max(after_id + 1)),
+            to: id_bytes(self.row.last_id + 1),
+            descending: false,
+            limit: SCAN_ROWS_MAX,
+        };
+        let rows = core.scan(scan).await?;
+        if rows.len() == SCAN_ROWS_MAX {
+            // At least; the sum of all is an upper bound.
+            return Ok(count);
+        }
+        let is_to_self = self.channel.peer_of(user) == Some(user);
+        let is_direct = matches!(self.channel, Channel::Direct(..));
+        let mut kept = 0;
+        for row in rows {
+            let message: records::Message = decode(Some(row.value))?;
+            let is_receiver = !is_direct || is_to_self || message.from_user != user;
+            kept += u64::from(is_receiver && is_chat(message.kind()));
+        }
+        Ok(kept.min(count))
+    }
 }
 
 pub(crate) fn scan_of(table: &'static bulkhead_store::Table, app: AppUuid, user: &str) -> Scan {
@@ -169,7 +246,7 @@ pub(crate) fn scan_of(table: &'static bulkhead_store::Table, app: AppUuid, user:
         from: Bytes::new(),
         to: Bytes::new(),
         descending: false,
-        limit: bulkhead_store::SCAN_ROWS_MAX,
+        limit: SCAN_ROWS_MAX,
     }
 }
 

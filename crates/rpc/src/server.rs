@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bulkhead_api::{AttachmentApi, AuthApi, RouterApi};
+use bulkhead_api::{AttachmentApi, AuthApi, RetentionApi, RouterApi};
 use bulkhead_bus::BusKeys;
 use bulkhead_model::{ErrorKind, Region, Result};
 use bulkhead_store::Store;
@@ -16,7 +16,9 @@ use crate::limits::{
 };
 use crate::permissions::CallGuard;
 use crate::trace::TraceCalls;
-use crate::{AttachmentServer, AuthServer, BusKeysServer, RegionGuard, RouterServer, StorageServer};
+use crate::{
+    AttachmentServer, AuthServer, BusKeysServer, RegionGuard, RetentionServer, RouterServer, StorageServer,
+};
 
 /// Serves one service trait over gRPC until it is told to stop: to the services of its region, and to each only what
 /// [`crate::permissions`] says.
@@ -52,6 +54,12 @@ impl RpcServer {
     /// Serves the keys of the bus too; they belong to the storage service.
     pub fn with_bus_keys(mut self, keys: Arc<dyn BusKeys>) -> Self {
         self.routes = self.routes.add_service(BusKeysServer::service(keys));
+        self
+    }
+
+    /// Serves reports on what is kept too; they belong to the storage service.
+    pub fn with_retention(mut self, api: Arc<dyn RetentionApi>) -> Self {
+        self.routes = self.routes.add_service(RetentionServer::service(api));
         self
     }
 

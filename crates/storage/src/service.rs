@@ -1,38 +1,45 @@
 //! The port around the port.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bulkhead_model::{Entropy, ErrorKind, Region, Result};
+use bulkhead_model::{AppUuid, Clock, Entropy, ErrorKind, MessageId, Region, Result};
 use bulkhead_seal::{DataKey, NONCE_BYTES, RegionKey, RowIdentity, key_version_of, open, seal};
-use bulkhead_store::{Insert, Mutation, Put, Retention, Row, RowKey, Scan, Scope, Store, Table, tables};
+use bulkhead_store::{
+    Engine, Insert, Mutation, Put, Retention, Row, RowKey, Scan, Scope, Store, Table, tables,
+};
 use bytes::Bytes;
 
 use crate::keyring::Keyring;
+use crate::retained::{Bucket, Kind, Notes, Retained};
 use crate::retention::Retentions;
 
 /// Attempts at a compare-and-set whose row changes under it, before it answers `Conflict`.
 const COMPARE_ATTEMPTS_MAX: usize = 16;
 
-/// Seals values on their way to an engine and opens them on their way back.
+/// Seals values on their way to an engine and opens them on their way back, those that are not over.
 pub struct StorageService {
-    engine: Arc<dyn Store>,
+    engine: Arc<dyn Engine>,
     region: Region,
     keyring: Keyring,
     retentions: Retentions,
+    retained: Retained,
 }
 
 impl StorageService {
     /// Starts on an engine. `InvalidArgument` when the region key is not the one the engine's data was stored with.
     pub async fn start(
-        engine: Arc<dyn Store>,
+        engine: Arc<dyn Engine>,
         region: Region,
         region_key: RegionKey,
+        clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Arc<Self>> {
         let keyring = Keyring::open(engine.clone(), region, region_key, entropy).await?;
-        Ok(Arc::new(Self { engine, region, keyring, retentions: Retentions::new() }))
+        let retentions = Retentions::new(clock);
+        Ok(Arc::new(Self { engine, region, keyring, retentions, retained: Retained::new() }))
     }
 
     /// Makes a new data key for a scope; values sealed before go on opening.
@@ -48,9 +55,32 @@ impl StorageService {
         &self.keyring
     }
 
-    /// Milliseconds that a new row of the table lives; `None` for ever.
-    pub(crate) async fn life_ms(&self, table: &Table, scope: Scope) -> Result<Option<u64>> {
-        self.retentions.life_ms(table, scope, self).await
+    /// The engine, for what the port does not have.
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// Milliseconds that the plan in force keeps an app's messages.
+    pub(crate) async fn plan_ms(&self, app: AppUuid) -> Result<u64> {
+        self.retentions.plan_ms(Scope::App(app), self).await
+    }
+
+    /// Has the sweep know of something that ends with its app's plan, before it is written.
+    pub(crate) async fn note_retained(&self, bucket: Bucket, whose: Bytes) -> Result<()> {
+        let mut notes = Notes::default();
+        self.retained.note(bucket, &whose, self.retentions.now_ms(), &mut notes);
+        let rows = notes.take_rows();
+        if !rows.is_empty() {
+            self.write(rows).await?;
+            self.retained.written(notes);
+        }
+        Ok(())
+    }
+
+    /// Opens a value that was read from the engine directly.
+    pub(crate) async fn open_row(&self, key: &RowKey, sealed: &[u8]) -> Result<Bytes> {
+        let place = self.place(key.scope_bytes(), key.table, &key.partition, &key.clustering);
+        self.opened(key.scope, &place, sealed, &mut None).await
     }
 
     /// The sealed form of one row, and how long it lives.
@@ -58,7 +88,7 @@ impl StorageService {
         let key = self.keyring.sealing(put.key.scope, 1).await?;
         let expires_in_ms = match put.expires_in_ms {
             Some(ms) => Some(ms),
-            None => self.retentions.life_ms(put.key.table, put.key.scope, self).await?,
+            None => self.retentions.life_ms(&put.key, self).await?,
         };
         let value = self.sealed(&put.key, &put.value, &key, self.keyring.nonce());
         Ok(Put { key: put.key, value, expires_in_ms })
@@ -106,7 +136,8 @@ impl StorageService {
 
 impl StorageService {
     async fn write_until(&self, mut mutations: Vec<Mutation>, deadline_ms: Option<u64>) -> Result<()> {
-        // A batch of the message path has many rows of few scopes: each scope's key and plan are asked for once.
+        let notes = self.note_messages(&mut mutations);
+        // A batch of the message path has many rows of few scopes: each scope's key is asked for once.
         let mut scopes: HashMap<Scope, u64> = HashMap::new();
         let mut apps_change = false;
         for mutation in &mutations {
@@ -119,21 +150,15 @@ impl StorageService {
         let mut nonces = self.keyring.nonces(scopes.values().sum::<u64>() as usize);
         let mut ready = HashMap::with_capacity(scopes.len());
         for (scope, uses) in scopes {
-            ready.insert(scope, (self.keyring.sealing(scope, uses).await?, None));
+            ready.insert(scope, self.keyring.sealing(scope, uses).await?);
         }
         for mutation in &mut mutations {
             let Mutation::Put(put) = mutation else { continue };
-            let (key, plan_life) = ready.get_mut(&put.key.scope).expect("every put was counted");
+            let key = &ready[&put.key.scope];
             let nonce = nonces.next().expect("every put was counted");
             put.value = self.sealed(&put.key, &put.value, key, nonce);
             if put.expires_in_ms.is_none() {
-                put.expires_in_ms = match (put.key.table.retention, &plan_life) {
-                    (Retention::Plan, Some(known)) => *known,
-                    _ => self.retentions.life_ms(put.key.table, put.key.scope, self).await?,
-                };
-                if put.key.table.retention == Retention::Plan {
-                    *plan_life = Some(put.expires_in_ms);
-                }
+                put.expires_in_ms = self.retentions.life_ms(&put.key, self).await?;
             }
         }
         // The engine looks at the deadline itself, when it comes to this write.
@@ -144,7 +169,58 @@ impl StorageService {
         if apps_change {
             self.written(&tables::APPS);
         }
+        self.retained.written(notes);
         Ok(())
+    }
+
+    /// Puts in front of messages what tells the sweep of them.
+    fn note_messages(&self, mutations: &mut Vec<Mutation>) -> Notes {
+        let (mut notes, now_ms) = (Notes::default(), self.retentions.now_ms());
+        for mutation in mutations.iter() {
+            if let Mutation::Put(Put { key: RowKey { table, scope, partition, clustering }, .. }) = mutation
+                && **table == tables::MESSAGES
+                && let (Scope::App(app), Some(id)) = (scope, clustering.first_chunk())
+            {
+                let sent_ms = MessageId(u64::from_be_bytes(*id)).unix_ms();
+                let bucket = Bucket::of(*app, Kind::Messages, sent_ms, partition);
+                self.retained.note(bucket, partition, now_ms, &mut notes);
+            }
+        }
+        let mut front = notes.take_rows();
+        if !front.is_empty() {
+            front.append(mutations);
+            *mutations = front;
+        }
+        notes
+    }
+
+    /// Refuses tables whose rows have to be noted, and need no condition.
+    fn refuse_conditions(table: &Table) -> Result<()> {
+        if table.retention == Retention::Plan {
+            return Err(ErrorKind::InvalidArgument.with("rows of this table end with a plan: write them"));
+        }
+        Ok(())
+    }
+
+    /// The keys whose rows may be served, with their places among all.
+    async fn unexpired(&self, keys: &[RowKey]) -> Result<Vec<usize>> {
+        let mut floors: HashMap<Scope, Option<Bytes>> = HashMap::new();
+        let mut served = Vec::with_capacity(keys.len());
+        for (at, key) in keys.iter().enumerate() {
+            if *key.table == tables::MESSAGES {
+                let floor = match floors.entry(key.scope) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(free) => {
+                        free.insert(self.retentions.floor(key.table, key.scope, self).await?)
+                    }
+                };
+                if floor.as_ref().is_some_and(|floor| key.clustering < *floor) {
+                    continue;
+                }
+            }
+            served.push(at);
+        }
+        Ok(served)
     }
 }
 
@@ -160,6 +236,7 @@ impl Store for StorageService {
 
     async fn insert_if_absent(&self, row: Insert) -> Result<Option<Bytes>> {
         refuse_keys(row.key.table)?;
+        Self::refuse_conditions(row.key.table)?;
         let key = row.key.clone();
         match self.engine.insert_if_absent(self.sealed_put(row).await?).await? {
             None => {
@@ -175,10 +252,7 @@ impl Store for StorageService {
 
     async fn compare_and_set(&self, key: RowKey, expected: Option<Bytes>, value: Bytes) -> Result<bool> {
         refuse_keys(key.table)?;
-        if key.table.retention == Retention::Plan {
-            // The engine gives the row no end, and the port has no way to tell it one.
-            return Err(ErrorKind::InvalidArgument.with("rows of this table end with a plan: write them"));
-        }
+        Self::refuse_conditions(key.table)?;
         let place = self.place(key.scope_bytes(), key.table, &key.partition, &key.clustering);
         let mut cached = None;
         for _ in 0..COMPARE_ATTEMPTS_MAX {
@@ -205,26 +279,32 @@ impl Store for StorageService {
         for key in &keys {
             refuse_keys(key.table)?;
         }
-        let sealed = self.engine.get_many(keys.clone()).await?;
-        let mut values = Vec::with_capacity(sealed.len());
+        let served = self.unexpired(&keys).await?;
+        let asked = if served.len() == keys.len() {
+            keys.clone()
+        } else {
+            served.iter().map(|at| keys[*at].clone()).collect()
+        };
+        let sealed = self.engine.get_many(asked).await?;
+        let mut values = vec![None; keys.len()];
         let mut cached: Option<(Scope, Option<Arc<DataKey>>)> = None;
-        for (key, sealed) in keys.iter().zip(sealed) {
-            let Some(sealed) = sealed else {
-                values.push(None);
-                continue;
-            };
+        for (at, sealed) in served.into_iter().zip(sealed) {
+            let (key, Some(sealed)) = (&keys[at], sealed) else { continue };
             let (_, data_key) = match &mut cached {
                 Some(cached) if cached.0 == key.scope => cached,
                 other => other.insert((key.scope, None)),
             };
             let place = self.place(key.scope_bytes(), key.table, &key.partition, &key.clustering);
-            values.push(Some(self.opened(key.scope, &place, &sealed, data_key).await?));
+            values[at] = Some(self.opened(key.scope, &place, &sealed, data_key).await?);
         }
         Ok(values)
     }
 
-    async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
+    async fn scan(&self, mut scan: Scan) -> Result<Vec<Row>> {
         refuse_keys(scan.table)?;
+        if let Some(floor) = self.retentions.floor(scan.table, scan.scope, self).await? {
+            scan.from = scan.from.max(floor);
+        }
         let mut rows = self.engine.scan(scan.clone()).await?;
         let mut data_key = None;
         for row in &mut rows {

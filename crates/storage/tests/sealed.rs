@@ -6,18 +6,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use bulkhead_model::{AppUuid, ErrorKind, ManualClock, Region, SeededEntropy};
-use bulkhead_proto::records::{App, AppName};
+use bulkhead_model::{AppUuid, ErrorKind, ManualClock, MessageId, Region, SeededEntropy};
 use bulkhead_seal::RegionKey;
 use bulkhead_storage::StorageService;
 use bulkhead_store::contract::{Fixture, run_all};
 use bulkhead_store::{Mutation, Put, RowKey, Scan, Scope, Store, tables};
 use bulkhead_store_embedded::EmbeddedStore;
 use bytes::Bytes;
-use prost::Message;
 
 const NOW_MS: u64 = 1_800_000_000_000;
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const APP: AppUuid = AppUuid([1; 16]);
 const CANARY: &[u8] = b"canary in the coal mine";
 
@@ -41,7 +38,9 @@ async fn start(
     region: Region,
     key: &str,
 ) -> bulkhead_model::Result<Arc<StorageService>> {
-    StorageService::start(engine.clone(), region, region_key(key), Arc::new(SeededEntropy::new(1))).await
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    StorageService::start(engine.clone(), region, region_key(key), clock, Arc::new(SeededEntropy::new(1)))
+        .await
 }
 
 async fn region() -> Region1 {
@@ -57,7 +56,7 @@ fn message(id: u8) -> RowKey {
         table: &tables::MESSAGES,
         scope: Scope::App(APP),
         partition: Bytes::from_static(b"d:alice:bob"),
-        clustering: Bytes::copy_from_slice(&[id]),
+        clustering: Bytes::copy_from_slice(&MessageId::new(NOW_MS, 7, id.into()).0.to_be_bytes()),
     }
 }
 
@@ -240,31 +239,4 @@ async fn data_keys_cannot_be_named_through_the_service() {
         region.storage.compare_and_set(key, None, Bytes::new()).await.map_err(kind).map(drop),
         refused
     );
-}
-
-#[tokio::test]
-async fn messages_are_kept_as_long_as_the_plan_says() {
-    for (plan, days) in [("free", 7), ("starter", 90), ("pro", 180), ("enterprise", 180), ("enterprise:3", 3)]
-    {
-        let region = region().await;
-        let name = AppName { org_name: "demo".into(), app_name: "chat".into() };
-        let app = App { uuid: Bytes::copy_from_slice(&APP.0), plan: plan.into(), ..App::default() };
-        let row = |table, partition: &[u8], clustering: &'static [u8]| RowKey {
-            table,
-            scope: Scope::Region,
-            partition: Bytes::copy_from_slice(partition),
-            clustering: Bytes::from_static(clustering),
-        };
-        let records = vec![
-            put(row(&tables::APP_UUIDS, &APP.0, b""), &name.encode_to_vec()),
-            put(row(&tables::APPS, b"apps", b"demo#chat"), &app.encode_to_vec()),
-        ];
-        region.storage.write(records).await.unwrap();
-        region.storage.write(vec![put(message(1), CANARY)]).await.unwrap();
-        region.clock.advance_ms(days * DAY_MS - 1);
-        assert!(region.storage.get(message(1)).await.unwrap().is_some(), "{plan}: not before {days} days");
-        region.clock.advance_ms(1);
-        assert!(region.storage.get(message(1)).await.unwrap().is_none(), "{plan}: gone after {days} days");
-        assert!(region.engine.sweep().await.unwrap() >= 1, "{plan}: and swept");
-    }
 }

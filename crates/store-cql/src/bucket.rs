@@ -7,7 +7,7 @@
 use bulkhead_model::{MESSAGE_EPOCH_MS, MessageId};
 use bulkhead_store::{Table, tables};
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+pub(crate) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Ends of index entries are rounded up to whole weeks, so that a day has one entry or two, not one for each message.
 const WEEK_MS: u64 = 7 * DAY_MS;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bulkhead_model::{Clock, Result};
-use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store};
+use bulkhead_store::{Insert, Mutation, Row, RowKey, RowRange, Scan, Store};
 use bytes::Bytes;
 use moka::sync::Cache;
 use scylla::errors::{ExecutionError, PrepareError};
@@ -21,7 +21,7 @@ use crate::index::Entry;
 use crate::schema::{MARK_TABLE, VERSION};
 use crate::statements::Statements;
 use crate::timestamps::Timestamps;
-use crate::{CqlSettings, OpenError, mark, read, schema, walk, write};
+use crate::{CqlSettings, OpenError, forget, mark, read, schema, walk, write};
 
 /// Index entries that are remembered as written.
 const REGISTERED_MAX: u64 = 200_000;
@@ -142,6 +142,17 @@ impl Store for CqlStore {
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
         self.within(walk::scan(&self.engine, scan)).await
+    }
+}
+
+#[async_trait]
+impl bulkhead_store::Engine for CqlStore {
+    async fn forget_range(&self, range: RowRange) -> Result<()> {
+        self.within(forget::forget_range(&self.engine, range)).await
+    }
+
+    async fn delete_unchanged(&self, key: RowKey, value: Bytes) -> Result<()> {
+        self.within(forget::delete_unchanged(&self.engine, key, value)).await
     }
 }
 

@@ -20,16 +20,18 @@ pub(crate) struct Entry {
     ends: i32,
 }
 
+impl Entry {
+    /// The entry of a day of an undivided partition.
+    pub(crate) fn of(place: &Place, bucket: i32, ends: i32) -> Self {
+        Self { scope: place.scope.clone(), partition: place.partition.clone(), bucket, ends }
+    }
+}
+
 impl Engine {
     /// Makes days known, each as (day, until when). Together, so that no reader knows of a day and not of an older one.
     pub(crate) async fn register(&self, place: &Place, entries: BTreeSet<(i32, i32)>) -> Result<()> {
         let Some(statements) = self.index(place)? else { return Ok(()) };
-        let entry = |(bucket, ends)| Entry {
-            scope: place.scope.clone(),
-            partition: place.partition.clone(),
-            bucket,
-            ends,
-        };
+        let entry = |(bucket, ends)| Entry::of(place, bucket, ends);
         let missing: Vec<Entry> =
             entries.into_iter().map(entry).filter(|entry| !self.registered.contains_key(entry)).collect();
         if missing.is_empty() {
@@ -57,6 +59,15 @@ impl Engine {
 
     /// The days of a partition that may have rows, from the lowest to the highest of the bounds, both included.
     pub(crate) async fn buckets(&self, place: &Place, lowest: i32, highest: i32) -> Result<Vec<i32>> {
+        let mut buckets: Vec<i32> =
+            self.entries(place, lowest, highest).await?.into_iter().map(|(bucket, _)| bucket).collect();
+        // A day has an entry for each end.
+        buckets.dedup();
+        Ok(buckets)
+    }
+
+    /// The entries of those days, each as (day, until when).
+    pub(crate) async fn entries(&self, place: &Place, lowest: i32, highest: i32) -> Result<Vec<(i32, i32)>> {
         let Some(statements) = self.index(place)? else { return Ok(Vec::new()) };
         let values = vec![
             Bind::Blob(place.scope.clone()),
@@ -64,11 +75,7 @@ impl Engine {
             Bind::Int(lowest),
             Bind::Int(highest),
         ];
-        let rows = self.client.rows::<(i32,)>(&statements.buckets, values).await?;
-        let mut buckets: Vec<i32> = rows.into_iter().map(|(bucket,)| bucket).collect();
-        // A day has an entry for each end.
-        buckets.dedup();
-        Ok(buckets)
+        self.client.rows::<(i32, i32)>(&statements.entries, values).await
     }
 
     fn index(&self, place: &Place) -> Result<Option<&IndexStatements>> {

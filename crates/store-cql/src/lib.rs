@@ -13,6 +13,7 @@ mod conditional;
 mod connect;
 mod engine;
 mod failure;
+mod forget;
 mod index;
 mod mark;
 mod migrate;

@@ -41,6 +41,11 @@ pub async fn migrate(settings: &CqlSettings, copies: u16, now_ms: u64) -> Result
     for statement in schema::all(&settings.keyspace) {
         change(&session, settings, statement).await?;
     }
+    if marked {
+        for statement in schema::changes(&settings.keyspace) {
+            change(&session, settings, statement).await?;
+        }
+    }
     if mark.schema_version != VERSION {
         mark::finish(&session, settings).await?;
     }

@@ -5,7 +5,7 @@
 //! by this process's clock; the database's TTL, which ends a little later, only gives the space back.
 
 use bulkhead_model::{ErrorKind, Result};
-use bulkhead_store::{Put, Retention, RowKey, Scope};
+use bulkhead_store::{Put, RowKey, Scope};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Most bytes of a partition or clustering key.
@@ -35,11 +35,7 @@ pub(crate) struct Cell {
 impl Cell {
     /// The cell of a value that lives from `now_ms` on as long as the writer or the table says.
     pub(crate) fn of(put: &Put, now_ms: u64) -> Self {
-        let lives_ms = put.expires_in_ms.or(match put.key.table.retention {
-            Retention::Fixed { ms } => Some(ms),
-            // The plan belongs to the app, which only the storage service knows.
-            Retention::Plan | Retention::Forever => None,
-        });
+        let lives_ms = put.expires_in_ms.or(put.key.table.retention.own_life_ms());
         let expires_ms = lives_ms.map_or(0, |ms| now_ms.saturating_add(ms).max(1));
         let mut packed = BytesMut::with_capacity(EXPIRY_BYTES + put.value.len());
         packed.put_u64(expires_ms);
@@ -129,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_table_with_a_fixed_retention_gives_its_rows_an_end() {
-        let Retention::Fixed { ms } = tables::DEDUP.retention else { panic!("dedup has a fixed retention") };
+        let ms = tables::DEDUP.retention.own_life_ms().unwrap();
         assert_eq!(cell(&tables::DEDUP, None).expires_ms, 1_000_000 + ms);
         assert_eq!(cell(&tables::MESSAGES, None).expires_ms, 0);
     }

@@ -49,6 +49,14 @@ pub(crate) fn all(keyspace: &str) -> Vec<String> {
     tables::ALL.into_iter().map(|declared| table(keyspace, declared)).chain(indexes).collect()
 }
 
+/// The statements that bring the tables of an earlier version to what [`all`] says; they can be repeated.
+pub(crate) fn changes(keyspace: &str) -> Vec<String> {
+    let without_end = tables::ALL.into_iter().filter(|table| table.retention == Retention::Plan);
+    without_end
+        .map(|table| format!("ALTER TABLE {keyspace}.{} WITH compaction = {}", table.name, compaction(table)))
+        .collect()
+}
+
 /// The names of the tables that [`all`] makes.
 pub(crate) fn names() -> impl Iterator<Item = String> {
     let indexes = tables::ALL.into_iter().filter(|table| is_bucketed(table)).map(index_name);
@@ -88,21 +96,19 @@ fn index(keyspace: &str, table: &Table) -> String {
 
 /// Only what a statement without a TTL would get; every statement of this engine names its own.
 fn default_ttl_s(table: &Table) -> i32 {
-    match table.retention {
-        Retention::Fixed { ms } => crate::row::ttl_s(ms),
-        Retention::Plan | Retention::Forever => 0,
-    }
+    table.retention.own_life_ms().map_or(0, crate::row::ttl_s)
 }
 
 fn compaction(table: &Table) -> String {
-    match (table.compaction, table.retention) {
-        (Compaction::Leveled, _) => "{'class': 'LeveledCompactionStrategy'}".to_owned(),
-        (Compaction::TimeWindow, Retention::Fixed { ms }) => {
+    match (table.compaction, table.retention.own_life_ms()) {
+        (Compaction::TimeWindow, Some(ms)) => {
             let hours = (ms / (60 * 60 * 1000)).div_ceil(WINDOWS).max(1);
             time_window("HOURS", hours)
         }
-        // Plans keep messages for up to half a year.
-        (Compaction::TimeWindow, Retention::Plan | Retention::Forever) => time_window("DAYS", 7),
+        // What has no end of its own leaves by deletion, and time windows never bring a deletion to what it deletes.
+        (Compaction::Leveled, _) | (Compaction::TimeWindow, None) => {
+            "{'class': 'LeveledCompactionStrategy'}".to_owned()
+        }
     }
 }
 
@@ -127,10 +133,7 @@ mod tests {
         );
         let messages = table("ks", &tables::MESSAGES);
         assert!(messages.contains("PRIMARY KEY ((scope, partition, bucket), clustering)"), "{messages}");
-        assert!(
-            messages.contains("'compaction_window_unit': 'DAYS', 'compaction_window_size': '7'"),
-            "{messages}"
-        );
+        assert!(messages.contains("compaction = {'class': 'LeveledCompactionStrategy'}"), "{messages}");
         let dedup = table("ks", &tables::DEDUP);
         assert!(
             dedup.contains("'compaction_window_unit': 'HOURS', 'compaction_window_size': '3'"),

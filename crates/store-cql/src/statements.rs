@@ -53,7 +53,11 @@ pub(crate) struct IndexStatements {
     /// scope, partition, bucket, ends, timestamp, ttl.
     pub(crate) put: PreparedStatement,
     /// scope, partition, lowest bucket, highest bucket.
-    pub(crate) buckets: PreparedStatement,
+    pub(crate) entries: PreparedStatement,
+    /// timestamp, key: deletes the rows of a day, which are a partition.
+    pub(crate) forget_rows: PreparedStatement,
+    /// timestamp, key: deletes the entries of a day.
+    pub(crate) forget_entries: PreparedStatement,
 }
 
 /// The statements of all tables.
@@ -136,18 +140,25 @@ impl TableStatements {
 impl IndexStatements {
     async fn prepare(session: &Session, keyspace: &str, table: &Table) -> Result<Self, PrepareError> {
         let name = format!("{keyspace}.{}", index_name(table));
-        let mut put = session
-            .prepare(format!(
+        let repeatable = async |text: String| {
+            let mut prepared = session.prepare(text).await?;
+            prepared.set_is_idempotent(true);
+            Ok::<_, PrepareError>(prepared)
+        };
+        let delete = |name: &str| {
+            format!("DELETE FROM {name} USING TIMESTAMP ? WHERE scope = ? AND partition = ? AND bucket = ?")
+        };
+        Ok(Self {
+            put: repeatable(format!(
                 "INSERT INTO {name} (scope, partition, bucket, ends) VALUES (?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?"
             ))
-            .await?;
-        put.set_is_idempotent(true);
-        let mut buckets = session
-            .prepare(format!(
-                "SELECT bucket FROM {name} WHERE scope = ? AND partition = ? AND bucket >= ? AND bucket <= ?"
+            .await?,
+            entries: repeatable(format!(
+                "SELECT bucket, ends FROM {name} WHERE scope = ? AND partition = ? AND bucket >= ? AND bucket <= ?"
             ))
-            .await?;
-        buckets.set_is_idempotent(true);
-        Ok(Self { put, buckets })
+            .await?,
+            forget_rows: repeatable(delete(&format!("{keyspace}.{}", table.name))).await?,
+            forget_entries: repeatable(delete(&name)).await?,
+        })
     }
 }

@@ -1,9 +1,9 @@
 //! Plain writes.
 //!
 //! The mutations of one partition become one unlogged batch, which the database applies whole and shows whole; their
-//! order is that of their timestamps. Partitions are written at the same time, but in two steps: those of `messages` and the
-//! memory of client ids first, then the others. So what tells how far a log has come is never ahead of it, whenever a write
-//! is cut off. The days of a channel are partitions of
+//! order is that of their timestamps. Partitions are written at the same time, but in steps: what says which rows have to be
+//! removed one day (`retained`), then those of `messages` and the memory of client ids, then the others. So no message is
+//! missed by the sweep, and what tells how far a log has come is never ahead of it, whenever a write is cut off. The days of a channel are partitions of
 //! their own: they are written one after the other, the oldest first, so that a reader who sees a row has not missed
 //! an older one (reading goes from the newest to the oldest, see [`crate::walk`]).
 
@@ -55,11 +55,12 @@ pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>, deadline_ms
 
     let longest = chains.iter().flatten().map(|partition| partition.changes.len()).max().unwrap_or(0);
     let first_us = engine.timestamps.reserve(longest);
-    let (first, then): (Vec<_>, Vec<_>) = chains.into_iter().partition(|chain| {
-        let comes_first = [tables::MESSAGES.name, tables::DEDUP.name];
-        chain.first().is_some_and(|partition| comes_first.contains(&partition.place.table))
-    });
-    for chains in [first, then] {
+    let mut steps = [const { Vec::new() }; 3];
+    for chain in chains {
+        let table = chain.first().map_or("", |partition| partition.place.table);
+        steps[step_of(table)].push(chain);
+    }
+    for chains in steps.into_iter().filter(|chains| !chains.is_empty()) {
         if let Some(deadline_ms) = deadline_ms {
             check_deadline(deadline_ms, engine.clock.now_ms())?;
         }
@@ -73,6 +74,14 @@ pub(crate) async fn write(engine: &Engine, mutations: Vec<Mutation>, deadline_ms
         stream::iter(writing).buffer_unordered(PARTITIONS_AT_ONCE).try_collect::<()>().await?;
     }
     Ok(())
+}
+
+fn step_of(table: &str) -> usize {
+    match table {
+        _ if table == tables::RETAINED.name => 0,
+        _ if table == tables::MESSAGES.name || table == tables::DEDUP.name => 1,
+        _ => 2,
+    }
 }
 
 fn check(mutation: &Mutation) -> Result<()> {

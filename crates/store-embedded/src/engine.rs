@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bulkhead_model::{Clock, ErrorKind, Region, Result};
-use bulkhead_store::{Insert, Mutation, Row, RowKey, Scan, Store, Table, WRITE_MUTATIONS_MAX, tables};
+use bulkhead_store::{
+    Engine, Insert, Mutation, Row, RowKey, RowRange, Scan, Store, Table, WRITE_MUTATIONS_MAX, tables,
+};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
@@ -13,7 +15,10 @@ use crate::requests::{Request, Requests, closed};
 use crate::sweep::Sweeper;
 use crate::trees::Trees;
 use crate::writer::Writer;
-use crate::{OpenError, Settings, mark, read};
+use crate::{OpenError, Settings, mark, read, row};
+
+/// Rows of a range that are forgotten in one commit: other writes come in between.
+const FORGOTTEN_TOGETHER: usize = 1000;
 
 /// The storage port on a folder of this machine. Values are stored as they come: sealing is the storage service's.
 ///
@@ -52,7 +57,7 @@ impl EmbeddedStore {
         settings: Settings,
     ) -> Result<Arc<Self>, OpenError> {
         mark::check_or_make(path, region, clock.now_ms())?;
-        let trees = Arc::new(Trees::open(&path.join(mark::TREES_FOLDER), tables)?);
+        let trees = Arc::new(Trees::open(&path.join(mark::TREES_FOLDER), tables, clock.now_ms())?);
         let io = |source| OpenError::Io { path: path.display().to_string(), source };
         mark::sync_folder(path).map_err(io)?;
         let writer = Writer { trees: trees.clone(), clock: clock.clone() };
@@ -74,6 +79,14 @@ impl EmbeddedStore {
     /// Expired rows are never served; the sweep gives their space back and makes sure that they are gone.
     pub async fn sweep(&self) -> Result<usize> {
         crate::sweep::sweep_all(&*self.trees()?, &*self.clock, &self.requests).await
+    }
+
+    /// Writes the files anew, so that they hold nothing of rows that are gone. The engine does that by itself as it comes
+    /// to it; this costs as much as there is.
+    pub async fn compact(&self) -> Result<()> {
+        let trees = self.trees()?;
+        let compacted = tokio::task::spawn_blocking(move || trees.compact()).await;
+        compacted.unwrap_or_else(|_| Err(closed()))
     }
 
     fn close_blocking(&self) {
@@ -125,5 +138,30 @@ impl Store for EmbeddedStore {
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
         read::scan(&*self.trees()?, &scan, self.clock.now_ms())
+    }
+}
+
+#[async_trait]
+impl Engine for EmbeddedStore {
+    async fn forget_range(&self, range: RowRange) -> Result<()> {
+        let prefix = row::prefix_of(range.scope, &range.partition)?;
+        let Some(mut bounds) = read::bounds(&prefix, &range.from, &range.to)? else { return Ok(()) };
+        let table = range.table;
+        loop {
+            let keys = read::keys(&*self.trees()?, table, bounds.clone(), FORGOTTEN_TOGETHER)?;
+            let Some(last) = keys.last().cloned() else { return Ok(()) };
+            let is_whole = keys.len() < FORGOTTEN_TOGETHER;
+            self.requests.ask(|done| Request::Remove { table, keys, done }).await?;
+            if is_whole {
+                return Ok(());
+            }
+            // What was removed is not walked over again.
+            bounds.start = last;
+            bounds.start.push(0);
+        }
+    }
+
+    async fn delete_unchanged(&self, key: RowKey, value: Bytes) -> Result<()> {
+        self.requests.ask(|done| Request::DeleteUnchanged { key, value, done }).await
     }
 }

@@ -8,6 +8,7 @@
 //! memory. Handing it to another thread would cost more queues with limits of their own and win nothing on a machine
 //! whose cores are busy anyway; the limit of a page bounds how long a caller's thread is held.
 
+mod due;
 mod engine;
 mod mark;
 mod read;

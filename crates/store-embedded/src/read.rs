@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bulkhead_model::{ErrorKind, Result};
-use bulkhead_store::{Row, RowKey, SCAN_ROWS_MAX, Scan};
+use bulkhead_store::{Row, RowKey, SCAN_ROWS_MAX, Scan, Table};
 use bytes::Bytes;
 use fjall::{Guard, Readable};
 
@@ -54,6 +54,18 @@ fn page(range: impl Iterator<Item = Guard>, prefix: usize, limit: usize, now_ms:
         }
     }
     Ok(rows)
+}
+
+/// The first tree keys within bounds, whether their rows have expired or not.
+pub(crate) fn keys(
+    trees: &Trees,
+    table: &Table,
+    bounds: Range<Vec<u8>>,
+    limit: usize,
+) -> Result<Vec<Vec<u8>>> {
+    let (_, tree) = trees.of(table)?;
+    let found = trees.snapshot().range(tree, bounds).take(limit).map(|guard| Ok(guard.key()?.to_vec()));
+    found.collect::<fjall::Result<_>>().map_err(engine_error)
 }
 
 /// The tree keys of `from <= clustering < to` behind a prefix; an empty `to` ends with the partition. `None` for an

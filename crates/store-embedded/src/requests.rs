@@ -35,10 +35,21 @@ pub(crate) enum Request {
         value: Bytes,
         done: Done<bool>,
     },
-    /// Removes rows that have expired; their keys were found outside the writer and are looked at again there.
-    Sweep {
+    /// Removes rows whose keys were found outside the writer.
+    Remove {
         table: &'static Table,
         keys: Vec<Vec<u8>>,
+        done: Done<()>,
+    },
+    /// Removes a row if it has this value.
+    DeleteUnchanged {
+        key: RowKey,
+        value: Bytes,
+        done: Done<()>,
+    },
+    /// Removes entries of [`crate::due`] whose time has come, and the rows that they are about, if those have expired.
+    Sweep {
+        entries: Vec<Vec<u8>>,
         done: Done<usize>,
     },
 }

@@ -61,13 +61,12 @@ pub(crate) fn unpack(stored: &Bytes, now_ms: u64) -> Option<Bytes> {
     (!has_expired(stored, now_ms)).then(|| stored.slice(EXPIRY_BYTES..))
 }
 
+/// When a stored form expires, Unix milliseconds; 0 for never, `None` for one that is too short to be one.
+pub(crate) fn expires_ms(stored: &[u8]) -> Option<u64> {
+    stored.first_chunk::<EXPIRY_BYTES>().map(|expiry| u64::from_be_bytes(*expiry))
+}
+
 /// Whether a stored form has expired; one that is too short to be one counts as gone.
 pub(crate) fn has_expired(stored: &[u8], now_ms: u64) -> bool {
-    match stored.first_chunk::<EXPIRY_BYTES>() {
-        Some(expiry) => {
-            let expires_ms = u64::from_be_bytes(*expiry);
-            expires_ms != 0 && expires_ms <= now_ms
-        }
-        None => true,
-    }
+    expires_ms(stored).is_none_or(|expires_ms| expires_ms != 0 && expires_ms <= now_ms)
 }

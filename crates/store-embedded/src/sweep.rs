@@ -1,27 +1,25 @@
 //! Removes expired rows, a bounded number at a time.
 
 use std::io;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bulkhead_model::{Clock, Result};
-use bulkhead_store::Table;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::due;
 use crate::requests::{Request, Requests};
-use crate::row;
-use crate::trees::{Trees, engine_error};
+use crate::trees::Trees;
 
-/// Rows looked at in one step.
+/// Rows removed in one step.
 const STEP_ROWS_MAX: usize = 2000;
 
 /// How the store cleans up after itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// From the end of one sweep through all tables to the beginning of the next.
+    /// From the end of one sweep to the beginning of the next.
     pub sweep_pause: Duration,
     /// Between two steps of a sweep, each of at most 2000 rows: other work goes first.
     pub sweep_step_pause: Duration,
@@ -74,24 +72,26 @@ impl Sweeper {
 
 /// Removes every row that has expired and answers how many there were.
 pub(crate) async fn sweep_all(trees: &Trees, clock: &dyn Clock, requests: &Requests) -> Result<usize> {
-    let (mut swept, mut place) = (0, Some(Place::FIRST));
-    while let Some(from) = place {
-        let (count, next) = step(trees, clock, requests, from).await?;
+    let mut swept = 0;
+    loop {
+        let (count, is_last) = step(trees, clock, requests).await?;
         swept += count;
-        place = next;
+        if is_last {
+            return Ok(swept);
+        }
     }
-    Ok(swept)
 }
 
 async fn sweep_for_ever(trees: &Trees, clock: &dyn Clock, requests: &Requests, settings: Settings) {
     loop {
         tokio::time::sleep(settings.sweep_pause).await;
-        let (mut swept, mut place) = (0, Some(Place::FIRST));
-        while let Some(from) = place {
-            // What failed is logged where it failed, and is tried again by the next sweep.
-            let Ok((count, next)) = step(trees, clock, requests, from).await else { break };
+        let mut swept = 0;
+        // What failed is logged where it failed, and is tried again by the next sweep.
+        while let Ok((count, is_last)) = step(trees, clock, requests).await {
             swept += count;
-            place = next;
+            if is_last {
+                break;
+            }
             tokio::time::sleep(settings.sweep_step_pause).await;
         }
         metrics::counter!("bulkhead_store_swept_rows_total").increment(swept as u64);
@@ -99,53 +99,12 @@ async fn sweep_for_ever(trees: &Trees, clock: &dyn Clock, requests: &Requests, s
     }
 }
 
-/// Where a sweep goes on.
-struct Place {
-    table: usize,
-    after: Bound<Vec<u8>>,
-}
-
-impl Place {
-    const FIRST: Self = Self { table: 0, after: Bound::Unbounded };
-}
-
-/// Looks at some rows and removes the expired ones; answers how many, and where to go on unless it was the end.
-async fn step(
-    trees: &Trees,
-    clock: &dyn Clock,
-    requests: &Requests,
-    place: Place,
-) -> Result<(usize, Option<Place>)> {
-    let Some(table) = trees.tables.get(place.table).copied() else { return Ok((0, None)) };
-    let Found { expired, last } = find_expired(trees, table, place.after, clock.now_ms())?;
-    let swept = match expired.is_empty() {
-        true => 0,
-        false => requests.ask(|done| Request::Sweep { table, keys: expired, done }).await?,
-    };
-    let next = match last {
-        Some(last) => Place { table: place.table, after: Bound::Excluded(last) },
-        None => Place { table: place.table + 1, after: Bound::Unbounded },
-    };
-    Ok((swept, Some(next)))
-}
-
-/// Expired keys among the next rows, and the last key looked at unless the table has no more.
-struct Found {
-    expired: Vec<Vec<u8>>,
-    last: Option<Vec<u8>>,
-}
-
-fn find_expired(trees: &Trees, table: &Table, after: Bound<Vec<u8>>, now_ms: u64) -> Result<Found> {
-    let mut expired = Vec::new();
-    let (_, tree) = trees.of(table)?;
-    for (looked_at, guard) in tree.range::<Vec<u8>, _>((after, Bound::Unbounded)).enumerate() {
-        let (key, stored) = guard.into_inner().map_err(engine_error)?;
-        if row::has_expired(&stored, now_ms) {
-            expired.push(key.to_vec());
-        }
-        if looked_at + 1 == STEP_ROWS_MAX {
-            return Ok(Found { expired, last: Some(key.to_vec()) });
-        }
+/// Removes some rows whose time has come; answers how many, and whether there are no more.
+async fn step(trees: &Trees, clock: &dyn Clock, requests: &Requests) -> Result<(usize, bool)> {
+    let entries = due::entries(trees, clock.now_ms(), STEP_ROWS_MAX)?;
+    let is_last = entries.len() < STEP_ROWS_MAX;
+    if entries.is_empty() {
+        return Ok((0, true));
     }
-    Ok(Found { expired, last: None })
+    Ok((requests.ask(|done| Request::Sweep { entries, done }).await?, is_last))
 }

@@ -6,7 +6,7 @@ use bulkhead_model::{Error, ErrorKind, Result};
 use bulkhead_store::Table;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Snapshot};
 
-use crate::OpenError;
+use crate::{OpenError, due};
 
 /// Bytes of blocks kept in memory.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
@@ -17,7 +17,15 @@ pub(crate) struct Trees {
     /// In the order of the tables.
     trees: Vec<Keyspace>,
     pub(crate) tables: &'static [&'static Table],
+    /// When their rows expire; see [`crate::due`].
+    due: Keyspace,
 }
+
+/// The tree of [`crate::due`]; no table has a name with a hyphen.
+const DUE: &str = "rows-due";
+
+/// The entry that says that every row which expires has one.
+const DUE_IS_WHOLE: &[u8] = &[0xFF; 9];
 
 /// Position of a table among those of the database.
 pub(crate) type TableIndex = usize;
@@ -27,7 +35,11 @@ pub(crate) type Change = ((TableIndex, Vec<u8>), Option<Vec<u8>>);
 
 impl Trees {
     /// Opens the trees in `folder`, or makes them.
-    pub(crate) fn open(folder: &Path, tables: &'static [&'static Table]) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        folder: &Path,
+        tables: &'static [&'static Table],
+        now_ms: u64,
+    ) -> Result<Self, OpenError> {
         let failed = |error| open_error(folder, error);
         let database = Database::builder(folder).cache_size(CACHE_BYTES).open().map_err(failed)?;
         let trees = tables
@@ -35,7 +47,31 @@ impl Trees {
             .map(|table| database.keyspace(table.name, KeyspaceCreateOptions::default))
             .collect::<fjall::Result<_>>()
             .map_err(failed)?;
-        Ok(Self { database, trees, tables })
+        let due = database.keyspace(DUE, KeyspaceCreateOptions::default).map_err(failed)?;
+        let trees = Self { database, trees, tables, due };
+        if !trees.due.contains_key(DUE_IS_WHOLE).map_err(failed)? {
+            let completed = due::missing(&trees, now_ms, |entries| trees.commit(entries)).and_then(|()| {
+                trees.commit([((trees.due_index(), DUE_IS_WHOLE.to_vec()), Some(Vec::new()))])
+            });
+            let path = folder.display().to_string();
+            completed.map_err(|error| OpenError::Damaged { path, detail: error.to_string() })?;
+        }
+        Ok(trees)
+    }
+
+    /// Every table's tree.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (TableIndex, &Keyspace)> {
+        self.trees.iter().enumerate()
+    }
+
+    /// The tree of [`crate::due`].
+    pub(crate) fn due(&self) -> &Keyspace {
+        &self.due
+    }
+
+    /// What stands for that tree in a [`Change`].
+    pub(crate) fn due_index(&self) -> TableIndex {
+        self.trees.len()
     }
 
     /// The tree of a table, and where it is.
@@ -51,6 +87,18 @@ impl Trees {
         self.database.snapshot()
     }
 
+    /// Writes every tree anew, without what was removed from it.
+    pub(crate) fn compact(&self) -> Result<()> {
+        // All of them first: a journal can go when every tree that it is about has written what it had of it.
+        for tree in self.trees.iter().chain([&self.due]) {
+            tree.rotate_memtable_and_wait().map_err(engine_error)?;
+        }
+        for tree in self.trees.iter().chain([&self.due]) {
+            tree.major_compact().map_err(engine_error)?;
+        }
+        Ok(())
+    }
+
     /// Makes the changes durable and then visible, together.
     ///
     /// fjall writes the batch to its journal, calls `fdatasync` on it (that is what `SyncData` does; a batch without a
@@ -60,9 +108,10 @@ impl Trees {
     pub(crate) fn commit(&self, changes: impl IntoIterator<Item = Change>) -> Result<()> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
         for ((table, key), stored) in changes {
+            let tree = self.trees.get(table).unwrap_or(&self.due);
             match stored {
-                Some(stored) => batch.insert(&self.trees[table], key, stored),
-                None => batch.remove(&self.trees[table], key),
+                Some(stored) => batch.insert(tree, key, stored),
+                None => batch.remove(tree, key),
             }
         }
         batch.commit().map_err(engine_error)

@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bulkhead_model::{Clock, Result};
-use bulkhead_store::{Mutation, Put, Retention, RowKey, Table, check_deadline};
+use bulkhead_store::{Mutation, Put, RowKey, check_deadline};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::requests::{Done, Request};
 use crate::trees::{Change, TableIndex, Trees, engine_error};
-use crate::{read, row};
+use crate::{due, read, row};
 
 /// Requests that one commit takes at the most.
 const COMMIT_REQUESTS_MAX: usize = 1024;
@@ -22,6 +22,7 @@ enum Answer {
     Insert(Done<Option<Bytes>>, Option<Bytes>),
     CompareAndSet(Done<bool>, bool),
     Sweep(Done<usize>, usize),
+    Deleted(Done<()>),
 }
 
 /// What the commit will change: the last word for each key, because a tree cannot order two changes of one batch. What a
@@ -56,6 +57,16 @@ impl Writer {
         for request in waiting.drain(..) {
             self.apply(request, &mut overlay, &mut answers);
         }
+        let now_ms = self.clock.now_ms();
+        let due: Vec<Change> = overlay
+            .iter()
+            .filter_map(|((table, key), stored)| {
+                let entry = due::entry_of(*table, key, stored.as_deref()?, now_ms)?;
+                Some(((self.trees.due_index(), entry), Some(Vec::new())))
+            })
+            .collect();
+        // Over what a sweep of the same commit removes.
+        overlay.extend(due);
         let outcome = self.trees.commit(overlay);
         for answer in answers {
             answer.send(&outcome);
@@ -81,7 +92,20 @@ impl Writer {
                     Err(error) => drop(done.send(Err(error))),
                 }
             }
-            Request::Sweep { table, keys, done } => match self.sweep(table, keys, overlay) {
+            Request::Remove { table, keys, done } => match self.trees.of(table) {
+                Ok((table, _)) => {
+                    overlay.extend(keys.into_iter().map(|key| ((table, key), None)));
+                    answers.push(Answer::Deleted(done));
+                }
+                Err(error) => drop(done.send(Err(error))),
+            },
+            Request::DeleteUnchanged { key, value, done } => {
+                match self.delete_unchanged(&key, &value, overlay) {
+                    Ok(()) => answers.push(Answer::Deleted(done)),
+                    Err(error) => drop(done.send(Err(error))),
+                }
+            }
+            Request::Sweep { entries, done } => match self.sweep(entries, overlay) {
                 Ok(swept) => answers.push(Answer::Sweep(done, swept)),
                 Err(error) => drop(done.send(Err(error))),
             },
@@ -154,18 +178,32 @@ impl Writer {
         Ok(equal)
     }
 
-    fn sweep(&self, table: &Table, keys: Vec<Vec<u8>>, overlay: &mut Overlay) -> Result<usize> {
-        let (table, tree) = self.trees.of(table)?;
+    fn delete_unchanged(&self, key: &RowKey, value: &Bytes, overlay: &mut Overlay) -> Result<()> {
+        if self.current(key, overlay)?.as_ref() == Some(value) {
+            let (table, _) = self.trees.of(key.table)?;
+            overlay.insert((table, row::key_of(key)?), None);
+        }
+        Ok(())
+    }
+
+    fn sweep(&self, entries: Vec<Vec<u8>>, overlay: &mut Overlay) -> Result<usize> {
         let now_ms = self.clock.now_ms();
         let mut swept = 0;
-        for key in keys {
-            let stored = tree.get(&key).map_err(engine_error)?;
-            let key = (table, key);
-            // Written again since it was found: leave it.
-            if stored.is_some_and(|stored| row::has_expired(&stored, now_ms)) && !overlay.contains_key(&key) {
-                overlay.insert(key, None);
-                swept += 1;
+        for entry in entries {
+            if let Some((table, key)) = due::row_of(&entry)
+                && let Some((_, tree)) = self.trees.tables().nth(table)
+            {
+                let stored = tree.get(key).map_err(engine_error)?;
+                let key = (table, key.to_vec());
+                // Written again since: it has a later entry.
+                if stored.is_some_and(|stored| row::has_expired(&stored, now_ms))
+                    && !overlay.contains_key(&key)
+                {
+                    overlay.insert(key, None);
+                    swept += 1;
+                }
             }
+            overlay.insert((self.trees.due_index(), entry), None);
         }
         Ok(swept)
     }
@@ -183,11 +221,7 @@ impl Writer {
     }
 
     fn change(&self, put: &Put) -> Result<Change> {
-        let lives_ms = put.expires_in_ms.or(match put.key.table.retention {
-            Retention::Fixed { ms } => Some(ms),
-            // The plan belongs to the app, which only the storage service knows.
-            Retention::Plan | Retention::Forever => None,
-        });
+        let lives_ms = put.expires_in_ms.or(put.key.table.retention.own_life_ms());
         let expires_ms = lives_ms.map_or(0, |ms| self.clock.now_ms().saturating_add(ms));
         let (table, _) = self.trees.of(put.key.table)?;
         Ok(((table, row::key_of(&put.key)?), Some(row::pack(expires_ms, &put.value))))
@@ -199,7 +233,9 @@ impl Answer {
     fn send(self, outcome: &Result<()>) {
         let failed = outcome.as_ref().err().cloned();
         match (self, failed) {
-            (Answer::Write(done), failed) => drop(done.send(failed.map_or(Ok(()), Err))),
+            (Answer::Write(done) | Answer::Deleted(done), failed) => {
+                drop(done.send(failed.map_or(Ok(()), Err)))
+            }
             (Answer::Insert(done, existing), failed) => drop(done.send(failed.map_or(Ok(existing), Err))),
             (Answer::CompareAndSet(done, applied), failed) => {
                 drop(done.send(failed.map_or(Ok(applied), Err)))

@@ -203,3 +203,39 @@ async fn what_was_acknowledged_survives_kill_9() {
         );
     }
 }
+
+/// A folder of a version that knew nothing of when its rows expire; that version's rows are in its trees alone.
+#[tokio::test]
+async fn rows_of_an_earlier_version_are_swept_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let store = EmbeddedStore::open(folder.path(), Region::Singapore, clock.clone()).unwrap();
+    store.write([put(1, Some(1000)), put(2, None)].concat()).await.unwrap();
+    store.close().await;
+    {
+        let database = fjall::Database::builder(folder.path().join("rows")).open().unwrap();
+        let due = database.keyspace("rows-due", fjall::KeyspaceCreateOptions::default).unwrap();
+        due.clear().unwrap();
+        database.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+    clock.advance_ms(1000);
+    let store = EmbeddedStore::open(folder.path(), Region::Singapore, clock.clone()).unwrap();
+    assert_eq!(store.sweep().await.unwrap(), 1);
+    clock.set_ms(1_800_000_000_000);
+    assert_eq!(store.get(key(1)).await.unwrap(), None);
+    assert!(store.get(key(2)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_row_that_was_written_anew_lives_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let store = EmbeddedStore::open(folder.path(), Region::Singapore, clock.clone()).unwrap();
+    store.write(put(1, Some(1000))).await.unwrap();
+    store.write(put(1, Some(5000))).await.unwrap();
+    clock.advance_ms(1000);
+    assert_eq!(store.sweep().await.unwrap(), 0);
+    assert!(store.get(key(1)).await.unwrap().is_some());
+    clock.advance_ms(4000);
+    assert_eq!(store.sweep().await.unwrap(), 1);
+}

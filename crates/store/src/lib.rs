@@ -10,10 +10,15 @@
 #[cfg(feature = "contract")]
 #[expect(clippy::unwrap_used, reason = "a check that fails has to panic")]
 pub mod contract;
+mod engine;
+#[cfg(feature = "contract")]
+#[expect(clippy::unwrap_used, reason = "a check that fails has to panic")]
+pub mod engine_contract;
 mod port;
 mod table;
 pub mod tables;
 
+pub use engine::{Engine, RowRange};
 pub use port::{
     Insert, Mutation, Put, Row, RowKey, SCAN_ROWS_MAX, Scan, Scope, Store, WRITE_MUTATIONS_MAX,
     check_deadline,

@@ -18,10 +18,25 @@ pub struct Table {
 pub enum Retention {
     /// Until it is deleted.
     Forever,
-    /// As long as the app's plan keeps messages.
+    /// As long as the app's plan keeps messages, by the plan that is in force when somebody reads. Such a row has no end of
+    /// its own: the storage service serves nothing that is older, and removes it (`docs/adr/0012-retention.md`).
     Plan,
-    /// A fixed time, in milliseconds.
+    /// A fixed time from its writing on, in milliseconds.
     Fixed { ms: u64 },
+    /// Until it has not been used for so long, in milliseconds: whoever uses the row writes it, and with that its time
+    /// begins anew. For engines the same as [`Retention::Fixed`].
+    Idle { ms: u64 },
+}
+
+impl Retention {
+    /// Milliseconds from its writing on after which a row ends by itself; `None` when others decide.
+    pub fn own_life_ms(self) -> Option<u64> {
+        match self {
+            Retention::Fixed { ms } | Retention::Idle { ms } => Some(ms),
+            // The plan belongs to the app, which only the storage service knows.
+            Retention::Plan | Retention::Forever => None,
+        }
+    }
 }
 
 /// How an engine that has a choice compacts the table.

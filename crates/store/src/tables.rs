@@ -6,6 +6,9 @@ use crate::{Compaction, Retention, Table};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// The class of what belongs to a console account, and of what belongs to a device: erased when it was not used for 180 days.
+pub const UNUSED: Retention = Retention::Idle { ms: 180 * DAY_MS };
+
 const fn forever(name: &'static str, partition: &'static str, clustering: &'static str) -> Table {
     Table { name, partition, clustering, retention: Retention::Forever, compaction: Compaction::Leveled }
 }
@@ -36,7 +39,8 @@ pub static MESSAGES: Table = Table {
     partition: "channel key",
     clustering: "8 bytes of message id",
     retention: Retention::Plan,
-    compaction: Compaction::TimeWindow,
+    // Rows leave by deletion, which gives back space only where deletions meet what they delete.
+    compaction: Compaction::Leveled,
 };
 /// `records.Sent`: what a device has sent.
 pub static DEDUP: Table = Table {
@@ -59,7 +63,7 @@ pub static DEVICES: Table = Table {
     name: "devices",
     partition: "username",
     clustering: "device, 0, channel key or nothing",
-    retention: Retention::Fixed { ms: 180 * DAY_MS },
+    retention: UNUSED,
     compaction: Compaction::Leveled,
 };
 /// `records.Channel`: a group or room.
@@ -80,11 +84,15 @@ pub static ATTACHMENTS: Table = Table {
     partition: "attachment uuid",
     clustering: "nothing or \"was\"",
     retention: Retention::Plan,
-    compaction: Compaction::TimeWindow,
+    compaction: Compaction::Leveled,
 };
 /// When to look whether the objects of an attachment have to go, scope region; no value.
 pub static ATTACHMENT_ENDS: Table =
     forever("attachment_ends", "8 bytes of hour, or \"swept\"", "app uuid, attachment uuid");
+/// What an app has of each half day that ends with its plan, so that the sweep finds it without a look at what is kept:
+/// channels and attachments by half day, and which half days there are. In scope region the apps that have any, and
+/// `records.Sweep`, how far the sweep of each has come.
+pub static RETAINED: Table = forever("retained", "what, then a half day and a part of it", "whose");
 /// `records.RouterMember`, scope region.
 pub static ROUTERS: Table = forever("routers", "\"routers\"", "id of the router");
 /// `records.SlotRange`, scope region. A partition each, so that changes of several ranges do not wait for each other.
@@ -93,7 +101,7 @@ pub static SLOTS: Table = forever("slots", "2 bytes of range", "");
 pub static DATA_KEYS: Table = forever("data_keys", "app uuid or \"region\"", "4 bytes of key version");
 
 /// Every table, in the order in which a schema creates them.
-pub static ALL: [&Table; 23] = [
+pub static ALL: [&Table; 24] = [
     &APPS,
     &APP_IDS,
     &APP_UUIDS,
@@ -114,6 +122,7 @@ pub static ALL: [&Table; 23] = [
     &HEADS,
     &ATTACHMENTS,
     &ATTACHMENT_ENDS,
+    &RETAINED,
     &ROUTERS,
     &SLOTS,
     &DATA_KEYS,

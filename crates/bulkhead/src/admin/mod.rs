@@ -8,6 +8,7 @@ mod ca_provision;
 mod migrate;
 mod reach;
 mod residency;
+mod retention;
 mod token;
 
 use std::path::PathBuf;
@@ -66,6 +67,8 @@ enum AdminCommand {
     Ca(ca::CaCommand),
     /// Makes or updates the keyspace of the cql engine; nothing else changes a schema.
     Migrate(migrate::MigrateArguments),
+    /// What is kept of an app: how much of each class, how old the oldest is, and what goes next.
+    Retention(retention::RetentionArguments),
     /// Every address that nodes are configured for and have dialled, with their regions; exit code 1 when one of them is
     /// not of the node's region.
     Residency(residency::ResidencyArguments),
@@ -78,6 +81,7 @@ pub(crate) async fn run(arguments: AdminArguments) -> Result<(), Failure> {
         AdminCommand::Token(command) => token::run(&arguments.reach, command).await,
         AdminCommand::Ca(command) => ca::run(&arguments.reach, command),
         AdminCommand::Migrate(command) => migrate::run(arguments.reach.json, command).await,
+        AdminCommand::Retention(command) => retention::run(&arguments.reach, command).await,
         AdminCommand::Residency(command) => residency::run(arguments.reach.json, command).await,
     }
 }

@@ -15,7 +15,8 @@ use crate::compose::{REGION_KEY_FILE, StorageInProcess, start_auth};
 /// The auth service that a command talks to: a running one, or one on the folder of a region that does not run.
 pub(super) struct Reached {
     pub(super) auth: Arc<dyn AuthApi>,
-    storage: Option<StorageInProcess>,
+    /// Of the folder.
+    pub(super) storage: Option<StorageInProcess>,
 }
 
 impl Reached {
@@ -55,7 +56,8 @@ impl Reached {
     }
 }
 
-fn identity(arguments: &ReachArguments) -> Result<Identity, Failure> {
+/// Who this command line is.
+pub(super) fn identity(arguments: &ReachArguments) -> Result<Identity, Failure> {
     let files = (&arguments.ca_file, &arguments.certificate_file, &arguments.key_file);
     match files {
         (None, None, None) => Ok(Identity::insecure(arguments.region)),

@@ -5,7 +5,7 @@ use bulkhead_chassis::config::{EngineConfig, ObjectsConfig, ObjectsPlace, Region
 use bulkhead_chassis::{Role, read_private_text, region_key};
 use bulkhead_model::ErrorKind;
 use bulkhead_rpc::RpcServer;
-use bulkhead_storage::{AttachmentSettings, ObjectPlace, S3Place};
+use bulkhead_storage::{AttachmentSettings, ObjectPlace, RetentionReports, S3Place};
 use bulkhead_store::{RowKey, Scope, Store, tables};
 use bulkhead_store_cql::{CqlSettings, CqlStore};
 use bytes::Bytes;
@@ -42,7 +42,9 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         ObjectsPlace::Folder(_) => None,
         ObjectsPlace::S3 { endpoint, .. } => Some(endpoint.clone()),
     };
-    let attachments = storage.start_attachments(settings(objects)?, clock, entropy).await?;
+    let objects = settings(objects)?;
+    let reports = RetentionReports::new(storage.store.clone(), clock.clone(), objects.retention_ms);
+    let attachments = storage.start_attachments(objects, clock, entropy).await?;
     node.residency.add_marked("object store", bucket_at.as_slice());
 
     let store = storage.store.clone();
@@ -54,7 +56,8 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let stop_serving = CancellationToken::new();
     let server = RpcServer::storage(region, storage.store.clone(), stop_serving.clone())
         .with_attachments(attachments)
-        .with_bus_keys(storage.bus_keys.clone());
+        .with_bus_keys(storage.bus_keys.clone())
+        .with_retention(reports);
     let mut serving = node.serve(server, listener);
     node.until_stopped(&mut serving).await?;
     node.drain(async {

@@ -200,3 +200,21 @@ fn a_folder_in_use_or_without_a_region_is_said_to_be_so() {
     assert!(ended.err.contains("in use"), "{}", ended.err);
     assert_eq!(running.stop().code, 0);
 }
+
+#[test]
+fn what_is_kept_of_an_app_is_shown_for_people_and_for_programs() {
+    let folder = stopped_region();
+    let told = admin_json(folder.path(), &["retention", "--app", "demo/chat"]);
+    assert_eq!(told["keeps_ms"], 180u64 * 24 * 60 * 60 * 1000);
+    let names: Vec<_> =
+        told["classes"].as_array().unwrap().iter().map(|class| class["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["messages", "attachments", "conversations", "dedup", "devices"]);
+    assert_eq!(told["classes"][0]["entries"], 0);
+    let shown = admin(folder.path(), &["retention", "--app", "demo/chat"]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    assert!(shown.out.contains("messages       180 days by plan; nothing is there"), "{}", shown.out);
+    assert!(shown.out.contains("devices        180 days after it was last used"), "{}", shown.out);
+    assert_eq!(admin(folder.path(), &["retention", "--app", "demo/none"]).code, 1);
+    let over_auth = ["admin", "--auth", "http://127.0.0.1:1", "retention", "--app", "demo/chat"];
+    assert_eq!(run(&over_auth).code, 64, "auth does not know what is kept");
+}

@@ -344,6 +344,24 @@ pub struct Attachment {
     #[prost(uint32, tag = "11")]
     pub thumbnail_height: u32,
 }
+/// Table `retained`: how far the sweep of an app's data has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sweep {
+    /// How long the sweep keeps what the app has. Longer than the plan for a while after a change to a shorter one.
+    #[prost(uint64, tag = "1")]
+    pub keeps_ms: u64,
+    /// Since when the plan is known to be shorter than that; 0 when it is not.
+    #[prost(uint64, tag = "2")]
+    pub shorter_since_ms: u64,
+    /// Which process sweeps, and until when at most; empty when none does.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub holder: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "4")]
+    pub held_until_ms: u64,
+    /// When a sweep last left nothing that is over.
+    #[prost(uint64, tag = "5")]
+    pub swept_ms: u64,
+}
 /// MessageBody.type of MSYNC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

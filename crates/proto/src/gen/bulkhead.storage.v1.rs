@@ -150,6 +150,103 @@ pub struct BusKey {
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetentionRequest {
+    /// `org#app`.
+    #[prost(string, tag = "1")]
+    pub app_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetentionReport {
+    #[prost(string, tag = "1")]
+    pub plan: ::prost::alloc::string::String,
+    /// Milliseconds that the plan in force keeps what ends with it; nothing older is served.
+    #[prost(uint64, tag = "2")]
+    pub keeps_ms: u64,
+    /// What the sweep goes by: longer for a while after a change to a shorter plan.
+    #[prost(uint64, tag = "3")]
+    pub sweep_keeps_ms: u64,
+    /// When a sweep last found something and left nothing that is over, Unix milliseconds; 0 for never.
+    #[prost(uint64, tag = "4")]
+    pub swept_ms: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub classes: ::prost::alloc::vec::Vec<RetentionClass>,
+    /// The clock of the service, Unix milliseconds.
+    #[prost(uint64, tag = "6")]
+    pub now_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetentionClass {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "RetentionRule", tag = "2")]
+    pub rule: i32,
+    /// Milliseconds that it is kept.
+    #[prost(uint64, tag = "3")]
+    pub keeps_ms: u64,
+    /// Absent where nothing is counted.
+    #[prost(message, optional, tag = "4")]
+    pub count: ::core::option::Option<RetentionCount>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetentionCount {
+    /// Half days of a channel, or files.
+    #[prost(uint64, tag = "1")]
+    pub entries: u64,
+    /// There are more entries than were counted.
+    #[prost(bool, tag = "2")]
+    pub is_partial: bool,
+    /// Messages; 0 for files.
+    #[prost(uint64, tag = "3")]
+    pub rows: u64,
+    /// Bytes of files; 0 for messages.
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+    /// Rows and bytes are of a sample of the entries, and were multiplied.
+    #[prost(bool, tag = "5")]
+    pub is_estimate: bool,
+    /// When the half day of the oldest began, Unix milliseconds; 0 when there is nothing.
+    #[prost(uint64, tag = "6")]
+    pub oldest_ms: u64,
+    /// From when on the oldest half day is removed, Unix milliseconds.
+    #[prost(uint64, tag = "7")]
+    pub next_ms: u64,
+    /// Entries that go then.
+    #[prost(uint64, tag = "8")]
+    pub next_entries: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RetentionRule {
+    /// By the plan in force.
+    Plan = 0,
+    /// A fixed time after it was written.
+    Fixed = 1,
+    /// A fixed time after it was last used.
+    Idle = 2,
+}
+impl RetentionRule {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Plan => "RETENTION_RULE_PLAN",
+            Self::Fixed => "RETENTION_RULE_FIXED",
+            Self::Idle => "RETENTION_RULE_IDLE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RETENTION_RULE_PLAN" => Some(Self::Plan),
+            "RETENTION_RULE_FIXED" => Some(Self::Fixed),
+            "RETENTION_RULE_IDLE" => Some(Self::Idle),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod storage_client {
     #![allow(
@@ -1065,6 +1162,293 @@ pub mod bus_keys_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "bulkhead.storage.v1.BusKeys";
     impl<T> tonic::server::NamedService for BusKeysServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Generated client implementations.
+pub mod retention_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What is kept of an app and what goes next, for whoever administers it.
+    #[derive(Debug, Clone)]
+    pub struct RetentionClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> RetentionClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> RetentionClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            RetentionClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        pub async fn report(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetentionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetentionReport>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/bulkhead.storage.v1.Retention/Report",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("bulkhead.storage.v1.Retention", "Report"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod retention_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with RetentionServer.
+    #[async_trait]
+    pub trait Retention: std::marker::Send + std::marker::Sync + 'static {
+        async fn report(
+            &self,
+            request: tonic::Request<super::RetentionRequest>,
+        ) -> std::result::Result<tonic::Response<super::RetentionReport>, tonic::Status>;
+    }
+    /// What is kept of an app and what goes next, for whoever administers it.
+    #[derive(Debug)]
+    pub struct RetentionServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> RetentionServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for RetentionServer<T>
+    where
+        T: Retention,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/bulkhead.storage.v1.Retention/Report" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportSvc<T: Retention>(pub Arc<T>);
+                    impl<
+                        T: Retention,
+                    > tonic::server::UnaryService<super::RetentionRequest>
+                    for ReportSvc<T> {
+                        type Response = super::RetentionReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetentionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Retention>::report(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for RetentionServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "bulkhead.storage.v1.Retention";
+    impl<T> tonic::server::NamedService for RetentionServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -103,6 +103,8 @@ pub static CALLS: &[CallRule] = &[
     // --- storage: keys of the bus, which only routers read.
     call("/bulkhead.storage.v1.BusKeys/HourKey", &[Router]),
     call("/bulkhead.storage.v1.BusKeys/NamingKey", &[Router]),
+    // --- storage: what is kept of an app, in numbers.
+    call("/bulkhead.storage.v1.Retention/Report", &[Console]),
     // --- storage: attachments, all that a gateway needs of it.
     call("/bulkhead.attachments.v1.Attachments/Upload", &[Gateway]),
     call("/bulkhead.attachments.v1.Attachments/Head", &[Gateway]),
@@ -135,6 +137,7 @@ pub static TABLES: &[TableRule] = &[
     // The storage service's own: others have calls for attachments.
     own(&tables::ATTACHMENTS, &[]),
     own(&tables::ATTACHMENT_ENDS, &[]),
+    own(&tables::RETAINED, &[]),
     // Wrapped data keys never pass through a connection.
     own(&tables::DATA_KEYS, &[]),
 ];

@@ -10,6 +10,7 @@ mod handshakes;
 mod instances;
 mod permissions;
 mod region_guard;
+mod retention;
 mod router;
 mod storage;
 mod support;

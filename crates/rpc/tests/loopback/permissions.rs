@@ -25,6 +25,7 @@ use crate::auth::EchoAuth;
 use crate::bus_keys::CountedKeys;
 use crate::certificates::{Authority, Wanted};
 use crate::handshakes::tls_client;
+use crate::retention::NothingKept;
 use crate::support::{NotingRouter, REGION, Serving};
 
 /// Every call that the proto files declare, as the path of its request.
@@ -117,6 +118,7 @@ impl Region {
                 RpcServer::storage(REGION, store, stop)
                     .with_attachments(Arc::new(NoAttachments))
                     .with_bus_keys(Arc::new(CountedKeys))
+                    .with_retention(Arc::new(NothingKept))
             })
             .await,
             _folder: folder,
@@ -131,6 +133,7 @@ impl Region {
             Some(
                 "bulkhead.storage.v1.Storage"
                 | "bulkhead.storage.v1.BusKeys"
+                | "bulkhead.storage.v1.Retention"
                 | "bulkhead.attachments.v1.Attachments",
             ) => &self.storage,
             _ => panic!("{call}: this test knows no server of that service"),

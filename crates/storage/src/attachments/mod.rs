@@ -5,10 +5,11 @@
 //! be left open in an S3 store, and an upload holds one segment in memory. The row is written last: before it the file is
 //! nowhere, and an upload that breaks leaves nothing that anybody can name.
 //!
-//! What has to go is found without listing the object store: `attachment_ends` says by the hour which files to look at
-//! (`sweep.rs`).
+//! What has to go is found without listing the object store: `attachment_ends` says by the hour which uploads to look at
+//! (`sweep.rs`), `retained` by the half day which files an app has (`expire.rs`).
 
 mod bucket;
+mod expire;
 mod objects;
 mod read;
 mod rows;
@@ -43,13 +44,13 @@ const READS_MAX: usize = 512;
 
 /// Which file of which app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId {
+pub(crate) struct FileId {
     app: AppUuid,
     uuid: [u8; 16],
 }
 
 impl FileId {
-    fn read(app: &[u8], uuid: &[u8]) -> Result<Self> {
+    pub(crate) fn read(app: &[u8], uuid: &[u8]) -> Result<Self> {
         let wrong = |_| ErrorKind::InvalidArgument.with("an attachment is named by 16 bytes");
         Ok(Self { app: AppUuid::from_slice(app)?, uuid: uuid.try_into().map_err(wrong)? })
     }
@@ -61,12 +62,12 @@ pub struct AttachmentService {
 }
 
 /// What uploads and reads in progress share with their service.
-struct Attachments {
+pub(crate) struct Attachments {
     storage: Arc<StorageService>,
     objects: Objects,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// Milliseconds that a file is kept; `None`: as long as the app's plan keeps messages.
+    /// Milliseconds that a file is kept, if the app's plan does not keep messages for less.
     retention_ms: Option<u64>,
     uploads: Arc<Semaphore>,
     reads: Arc<Semaphore>,
@@ -95,12 +96,17 @@ impl AttachmentService {
         Ok(Arc::new(Self { attachments: Arc::new(attachments) }))
     }
 
-    /// Sweeps from time to time until told to stop.
+    /// Looks after uploads that broke off, from time to time until told to stop.
     pub async fn run_sweeps(self: Arc<Self>, stop: CancellationToken) {
         self.attachments.run_sweeps(stop).await;
     }
 
-    /// Looks at the files whose hour has passed, a bounded number of them; answers of how many the objects were removed.
+    /// What the sweep of files that are over works with.
+    pub(crate) fn files(&self) -> &Arc<Attachments> {
+        &self.attachments
+    }
+
+    /// Looks at the uploads whose hour has passed, a bounded number of them; answers of how many the objects were removed.
     pub async fn sweep(&self) -> Result<usize> {
         self.attachments.sweep().await
     }

@@ -7,13 +7,15 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{Attachments, FileId, owned};
+use crate::StorageService;
+use crate::retained::{Bucket, Kind};
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// An upload that is not finished after this time is over, in milliseconds. Far beyond the time that one may take.
 const BROKEN_AFTER_MS: u64 = 2 * HOUR_MS;
 
-/// For how long a file that has expired is known to have been, in milliseconds.
+/// For how long a file that has expired and was removed is known to have been, in milliseconds.
 const REMEMBERED_MS: u64 = 30 * 24 * HOUR_MS;
 
 /// Clustering key of the mark that outlives the record.
@@ -24,7 +26,7 @@ const WAS: &[u8] = b"was";
 pub(super) enum End {
     /// It was begun: if there is no record now, it was never finished.
     Begun,
-    /// It has expired.
+    /// It has expired, as its plan was when it was uploaded: the note of an earlier version.
     Expired,
 }
 
@@ -49,8 +51,15 @@ impl Attachments {
         let (record, was) = (rows.next().flatten(), rows.next().flatten());
         let record = record.map(decode).transpose()?;
         match record {
-            Some(record) if record.expires_ms > self.clock.now_ms() => Ok(record),
-            Some(_) => Err(ErrorKind::AttachmentExpired.into()),
+            Some(mut record) => {
+                // The plan in force decides, not the one of the upload.
+                record.expires_ms = record.created_ms + self.life_ms(file.app).await?;
+                if record.expires_ms > self.clock.now_ms() {
+                    Ok(record)
+                } else {
+                    Err(ErrorKind::AttachmentExpired.into())
+                }
+            }
             None if was.is_some() => Err(ErrorKind::AttachmentExpired.into()),
             None => Err(ErrorKind::AttachmentNotFound.into()),
         }
@@ -63,19 +72,28 @@ impl Attachments {
         Ok(hour)
     }
 
-    /// Notes when a file that is about to be visible will expire.
-    pub(super) async fn note_expiry(&self, file: FileId, expires_ms: u64) -> Result<()> {
-        self.storage.write(vec![end_row(hour_of(expires_ms) + 1, file, End::Expired)]).await
+    /// Notes a file that is about to be visible, for the sweep of what is over.
+    pub(super) async fn note_file(&self, file: FileId, created_ms: u64) -> Result<()> {
+        let bucket = Bucket::of(file.app, Kind::Attachments, created_ms, &file.uuid);
+        self.storage.note_retained(bucket, owned(&file.uuid)).await
     }
 
-    /// Makes a file visible for as long as it lives.
-    pub(super) async fn write_record(&self, file: FileId, record: &Attachment, life_ms: u64) -> Result<()> {
-        let put = |key, value, life_ms| Mutation::Put(Put { key, value, expires_in_ms: Some(life_ms) });
-        let rows = vec![
-            put(was_key(file), Bytes::new(), life_ms + REMEMBERED_MS),
-            put(record_key(file), record.encode_to_vec().into(), life_ms),
-        ];
-        self.storage.write(rows).await
+    /// Makes a file visible.
+    pub(super) async fn write_record(&self, file: FileId, record: &Attachment) -> Result<()> {
+        let value = record.encode_to_vec().into();
+        let put = Put { key: record_key(file), value, expires_in_ms: None };
+        self.storage.write(vec![Mutation::Put(put)]).await
+    }
+
+    /// Removes the record of a file that has expired and leaves a mark for a while, in one step; answers whether there was
+    /// one.
+    pub(super) async fn expire_record(&self, file: FileId) -> Result<bool> {
+        if self.storage.get(record_key(file)).await?.is_none() {
+            return Ok(false);
+        }
+        let was = Put { key: was_key(file), value: Bytes::new(), expires_in_ms: Some(REMEMBERED_MS) };
+        self.storage.write(vec![Mutation::Put(was), Mutation::Delete(record_key(file))]).await?;
+        Ok(true)
     }
 
     /// A file is settled for that hour.
@@ -87,6 +105,14 @@ impl Attachments {
     pub(super) async fn forget(&self, file: FileId) -> Result<()> {
         let rows = vec![Mutation::Delete(record_key(file)), Mutation::Delete(was_key(file))];
         self.storage.write(rows).await
+    }
+}
+
+impl StorageService {
+    /// Bytes of a file, as its record says; 0 when there is none.
+    pub(crate) async fn attachment_bytes(&self, file: FileId) -> Result<u64> {
+        let record = self.get(record_key(file)).await?.map(decode).transpose()?;
+        Ok(record.map_or(0, |record| record.bytes))
     }
 }
 

@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 /// What an operator sets for attachments.
 pub struct AttachmentSettings {
     pub place: ObjectPlace,
-    /// Milliseconds that a file is kept; `None`: as long as the app's plan keeps messages.
+    /// Milliseconds that a file is kept at most; the app's plan ends it before when it keeps messages for less. `None`: as
+    /// long as the plan.
     pub retention_ms: Option<u64>,
     /// Files that may be taken at one time; each holds up to 4 MiB in memory. One more is refused.
     pub uploads_max: usize,

@@ -1,8 +1,8 @@
-//! Removing the objects of files that have expired, and of uploads that broke off with the process that took them.
+//! Removing the objects of uploads that broke off with the process that took them.
 //!
-//! Two notes in `attachment_ends` lead here: one is made when an upload begins and removed when it is finished, the other
-//! is made before the file gets visible, for the time when it has expired. So whatever a crash leaves behind is noted, and
-//! nobody has to list the object store. Several storage processes may sweep; what one has settled the others do not find.
+//! A note in `attachment_ends` leads here: it is made when an upload begins and removed when it is finished. So whatever a
+//! crash leaves behind is noted, and nobody has to list the object store. Several storage processes may sweep; what one has
+//! settled the others do not find.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Attachments {
     pub(super) async fn run_sweeps(&self, stop: CancellationToken) {
         loop {
             if let Some(Err(error)) = stop.run_until_cancelled(self.sweep()).await {
-                tracing::warn!(%error, "expired attachments could not be removed; the next sweep tries again");
+                tracing::warn!(%error, "broken uploads could not be removed; the next sweep tries again");
             }
             if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                 return;
@@ -54,7 +54,6 @@ impl Attachments {
                 match self.settle(hour, file, end).await {
                     Ok(Settled::Removed) => removed += 1,
                     Ok(Settled::Alive) => {}
-                    Ok(Settled::NotYet) => is_settled = false,
                     Err(error) => {
                         tracing::warn!(%error, "an attachment could not be looked after");
                         is_settled = false;
@@ -89,7 +88,11 @@ impl Attachments {
         };
         let settled = match (end, record) {
             (End::Begun, Some(_)) => Settled::Alive,
-            (End::Expired, Some(_)) => return Ok(Settled::NotYet),
+            (End::Expired, Some(record)) => {
+                // The plan was another one then. The sweep of what is over looks for it from now on.
+                self.note_file(file, record.created_ms).await?;
+                Settled::Alive
+            }
             (_, None) => {
                 self.objects.remove(file).await?;
                 Settled::Removed
@@ -110,10 +113,8 @@ impl Attachments {
 enum Settled {
     /// Its objects had to go and went.
     Removed,
-    /// It is visible, and noted for a later hour.
+    /// It is visible, and noted elsewhere.
     Alive,
-    /// It is visible and should not be any more; the clocks of two machines may differ.
-    NotYet,
 }
 
 /// No file, or one that has expired.

@@ -8,7 +8,7 @@ use bulkhead_model::{AppUuid, ErrorKind, Result};
 use bulkhead_proto::attachments::{BeginUpload, FinishUpload};
 use bulkhead_proto::records::Attachment;
 use bulkhead_seal::{CHUNK_BYTES, ChunkIdentity, seal_chunk};
-use bulkhead_store::{Scope, tables};
+use bulkhead_store::Scope;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -108,10 +108,10 @@ impl AttachmentUpload for Upload {
             thumbnail_width: request.thumbnail_width,
             thumbnail_height: request.thumbnail_height,
         };
-        service.note_expiry(self.file, record.expires_ms).await?;
+        service.note_file(self.file, now_ms).await?;
         // From here on a failure may leave the record written; then the sweep decides.
         self.settled = true;
-        service.write_record(self.file, &record, life_ms).await?;
+        service.write_record(self.file, &record).await?;
         if let Err(error) = service.forget_end(self.begin_hour, self.file).await {
             tracing::debug!(%error, "the beginning of an upload stays noted until the sweep");
         }
@@ -165,19 +165,6 @@ impl Drop for Upload {
                     let _ = service.forget_end(hour, file).await;
                 }
             });
-        }
-    }
-}
-
-impl Attachments {
-    /// How long a new file of an app is kept, in milliseconds.
-    async fn life_ms(&self, app: AppUuid) -> Result<u64> {
-        match self.retention_ms {
-            Some(ms) => Ok(ms),
-            None => {
-                let life = self.storage.life_ms(&tables::ATTACHMENTS, Scope::App(app)).await?;
-                life.ok_or_else(|| ErrorKind::Internal.with("attachments have no end"))
-            }
         }
     }
 }

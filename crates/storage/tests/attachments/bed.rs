@@ -7,7 +7,9 @@ use bulkhead_model::{AppUuid, ErrorKind, ManualClock, Region, Result, SeededEntr
 use bulkhead_proto::attachments::{AttachmentRequest, BeginUpload, FinishUpload, ReadAttachmentRequest};
 use bulkhead_proto::records::Attachment;
 use bulkhead_seal::RegionKey;
-use bulkhead_storage::{AttachmentService, AttachmentSettings, ObjectPlace, S3Place, StorageService};
+use bulkhead_storage::{
+    AttachmentService, AttachmentSettings, ObjectPlace, RetentionService, S3Place, StorageService, Swept,
+};
 use bulkhead_store_embedded::EmbeddedStore;
 use bulkhead_testkit::S3Server;
 use bytes::Bytes;
@@ -81,6 +83,13 @@ impl Bed {
         Ok(pieces.concat())
     }
 
+    /// Removes what is over.
+    pub(crate) async fn expire(&self) -> Swept {
+        let entropy = SeededEntropy::new(3);
+        let (storage, attachments) = (self.storage.clone(), self.attachments.clone());
+        RetentionService::new(storage, attachments, self.clock.clone(), &entropy).sweep().await.unwrap()
+    }
+
     /// Every object but the mark, with its content, in the order of their names.
     pub(crate) fn objects(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
@@ -148,7 +157,7 @@ pub(crate) async fn storage(
 ) -> Arc<StorageService> {
     let engine = EmbeddedStore::open(&folder.path().join("rows"), region, clock.clone()).unwrap();
     let key = RegionKey::from_hex(&"a".repeat(64)).unwrap();
-    StorageService::start(engine, region, key, Arc::new(SeededEntropy::new(1))).await.unwrap()
+    StorageService::start(engine, region, key, clock.clone(), Arc::new(SeededEntropy::new(1))).await.unwrap()
 }
 
 pub(crate) fn finish() -> FinishUpload {

@@ -3,6 +3,7 @@
 use bulkhead_api::AttachmentApi;
 use bulkhead_model::ErrorKind;
 use bulkhead_proto::attachments::AttachmentRequest;
+use bulkhead_storage::Swept;
 use bytes::Bytes;
 
 use crate::bed::{APP, BYTES_MAX, Bed, DAY_MS, HOUR_MS, SEGMENT, bytes_of, content, finish, kind};
@@ -12,15 +13,15 @@ async fn an_expired_file_is_gone(bed: Bed) {
     assert_eq!(bed.objects().len(), 2);
     bed.clock.advance_ms(7 * DAY_MS - 1);
     assert!(bed.head(APP, &made.uuid).await.is_ok());
-    assert_eq!(bed.attachments.sweep().await.unwrap(), 0);
+    assert_eq!(bed.expire().await.attachments, 0);
 
     bed.clock.advance_ms(1);
     assert_eq!(kind(bed.head(APP, &made.uuid).await), Some(ErrorKind::AttachmentExpired));
     assert_eq!(kind(bed.read(&made.uuid, 0, 1).await), Some(ErrorKind::AttachmentExpired));
-    bed.clock.advance_ms(2 * HOUR_MS);
-    assert_eq!(bed.attachments.sweep().await.unwrap(), 1);
+    bed.clock.advance_ms(14 * HOUR_MS);
+    assert_eq!(bed.expire().await, Swept { attachments: 1, ..Swept::default() });
     assert_eq!(bed.objects(), []);
-    assert_eq!(bed.attachments.sweep().await.unwrap(), 0, "it is settled");
+    assert_eq!(bed.expire().await, Swept::default(), "it is settled");
     assert_eq!(kind(bed.head(APP, &made.uuid).await), Some(ErrorKind::AttachmentExpired));
     bed.clock.advance_ms(30 * DAY_MS);
     assert_eq!(kind(bed.head(APP, &made.uuid).await), Some(ErrorKind::AttachmentNotFound));
@@ -69,7 +70,9 @@ async fn an_upload_that_died_with_its_process_is_removed_and_a_finished_one_besi
 #[tokio::test]
 async fn a_sweep_catches_up_over_weeks_in_steps() {
     let bed = Bed::on_folder().await;
-    bed.upload(b"long ago").await;
+    let mut upload = bed.begin(BYTES_MAX).await.unwrap();
+    upload.append(Bytes::from(content(SEGMENT + 100_000))).await.unwrap();
+    std::mem::forget(upload);
     bed.clock.advance_ms(60 * DAY_MS);
     let mut removed = 0;
     for _ in 0..8 {
