@@ -36,7 +36,7 @@ fn a_rotation_has_no_gap_and_no_restart_and_both_certificates_are_accepted_until
         let before = server.token_of("a").await?;
         ensure!(is_signed_by(&before.token, &old), "the primary does not sign");
 
-        let (primary, new) = rotate(&region, "make-secondary")?;
+        let (primary, new) = rotate(&region, "add")?;
         ensure!(primary == old && new.len() == 32 && new != old, "another rotation than expected");
         write_secret(&server.folder().join("primary"), &new)?;
         until_signed_by(&server, &new).await?;
@@ -48,7 +48,7 @@ fn a_rotation_has_no_gap_and_no_restart_and_both_certificates_are_accepted_until
 
         rotate(&region, "swap")?;
         log_in(&region, &before.username, &before.token).await?;
-        rotate(&region, "delete-secondary")?;
+        rotate(&region, "delete")?;
         crate::until("what the old one signed is refused", || async {
             log_in(&region, &before.username, &before.token).await.is_err()
         })
