@@ -47,9 +47,9 @@ const ANSWER_MAX: usize = 1_000;
 /// Longest wait for a change, in milliseconds.
 const WAIT_MS_MAX: u64 = 2_000;
 
-/// A change that comes into force later is told this much after its time, in milliseconds, so that no service whose clock
-/// is a little behind finds that it has not come yet.
-const DUE_MARGIN_MS: u64 = 300;
+/// A change that comes into force later is told so much after its time, in milliseconds: once soon, and once more for a
+/// service whose clock is behind and that found at first that it has not come yet.
+const DUE_MARGINS_MS: [u64; 2] = [100, 1_000];
 
 /// How long a row outlives its time, in milliseconds.
 const ROW_LIFE_MS: u64 = 10 * KEPT_MS;
@@ -236,13 +236,18 @@ impl AuthService {
         }
     }
 
-    /// Tells of a change that is durable already. A change to come is told when its time has come.
+    /// Tells of a change that is durable already when its time has come.
+    pub(crate) async fn tell_later(&self, app: AppUuid, due_ms: u64) -> Result<()> {
+        for margin_ms in DUE_MARGINS_MS {
+            self.tell(app, AuthChange { due_ms: due_ms + margin_ms, ..AuthChange::default() }).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells of a change that is durable already.
     pub(crate) async fn tell(&self, app: AppUuid, mut change: AuthChange) -> Result<()> {
         let now_ms = self.clock.now_ms();
         change.app = Bytes::copy_from_slice(&app.0);
-        if change.due_ms > 0 {
-            change.due_ms += DUE_MARGIN_MS;
-        }
         let at_ms = change.due_ms.max(now_ms);
         let (row, key) = rows::auth_change(at_ms, self.entropy.next_u64());
         let mut put = rows::put(row, &change);

@@ -42,8 +42,7 @@ impl AuthService {
             if done? {
                 self.tell(uuid, AuthChange::default()).await?;
                 if app.secondary_until_ms > self.clock.now_ms() {
-                    let ends = AuthChange { due_ms: app.secondary_until_ms, ..AuthChange::default() };
-                    self.tell(uuid, ends).await?;
+                    self.tell_later(uuid, app.secondary_until_ms).await?;
                 }
                 return Ok(app);
             }
