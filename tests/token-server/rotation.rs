@@ -23,7 +23,7 @@ async fn until_signed_by(server: &TokenServer, certificate: &str) -> Result<()> 
 /// One step, by the operator of the region; answers the primary and the secondary certificate after it.
 fn rotate(region: &TestRegion, step: &str) -> Result<(String, String)> {
     let app = region.app().app_key.replace('#', "/");
-    let shown = region.admin(&["app", "rotate-certificate", &app, step])?.context("an operator")?;
+    let shown = region.admin(&["app", "certificate", step, &app])?.context("an operator")?;
     let text = |field: &str| shown[field].as_str().unwrap_or_default().to_owned();
     Ok((text("app_certificate"), text("app_certificate_secondary")))
 }
