@@ -20,7 +20,8 @@ use crate::rooms::room;
 use crate::routers::two;
 use crate::switches::Writes;
 
-const LEASE_MS: u64 = 400;
+/// Longer than a busy machine holds a router up: one that loses its lease forgets its sessions.
+const LEASE_MS: u64 = 1000;
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,12 +83,14 @@ async fn until_members(bed: &Bed, id: &str, members: u32) {
     waited.await.expect("members leave");
 }
 
-/// Waits until a router sees so many routers, and all slots owned.
+/// Waits until a router sees so many routers, and all slots owned, some by each.
 async fn until_routers(router: &Arc<RouterService>, count: usize) {
     let waited = tokio::time::timeout(PATIENCE, async {
         loop {
             let map = router.slots(SlotsRequest {}).await.unwrap_or_default();
-            if map.routers.len() == count && map.owners.iter().all(|owner| (*owner as usize) < count) {
+            let owns = |router: usize| map.owners.iter().any(|owner| *owner as usize == router);
+            let is_owned = map.owners.iter().all(|owner| (*owner as usize) < count);
+            if map.routers.len() == count && is_owned && (0..count).all(owns) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
