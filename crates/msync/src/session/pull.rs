@@ -31,8 +31,9 @@ impl Session {
         // Pages and live messages must not mix: a queue that is pulled is behind until its end.
         live.turn_behind(&queue, 0);
         let mut key = pull.key;
-        if let Some(Entry { state: State::Behind(behind), proven, .. }) = live.queues.get(&queue) {
-            *proven = (*proven).max(pull.key);
+        if let Some(Entry { state: State::Behind(behind), seen, proven, .. }) = live.queues.get(&queue) {
+            // A key from elsewhere counts for this pull alone: it must not hide what comes later.
+            *proven = (*proven).max(pull.key.min(*seen));
             let awaits_key = now_ms < behind.page_sent_ms.saturating_add(ECHO_MS);
             if behind.pulling || (pull.key == 0 && awaits_key) {
                 return;
@@ -41,7 +42,7 @@ impl Session {
             behind.page_sent_ms = 0;
             behind.missed = 0;
             // A pong may have proven more, and its confirmation may still be on its way to the router.
-            key = *proven;
+            key = key.max(*proven);
         }
         self.in_flight += 1;
         out.push(Command::Pull { queue, key });

@@ -134,6 +134,17 @@ fn echoes_of_a_pull_are_not_answered_twice() {
 }
 
 #[test]
+fn a_key_that_no_page_had_hides_nothing_later() {
+    let mut play = Play::live(&["bob"]);
+    play.frame(pull("bob", Some(u64::MAX)));
+    play.page("bob", &[], 0, true);
+    play.deliver("bob", 12, 11);
+    play.frame(pull("bob", None));
+    let pulls: Vec<_> = play.did().into_iter().filter(|did| matches!(did, Did::Pull(..))).collect();
+    assert_eq!(pulls, [Did::Pull("bob".into(), u64::MAX), Did::Pull("bob".into(), 0)]);
+}
+
+#[test]
 fn a_page_that_is_all_for_others_is_passed_over_without_the_client() {
     let mut play = Play::live(&["bob"]);
     play.frame(pull("bob", None));
